@@ -1,0 +1,1 @@
+"""HawkFish: virtual machines that behave like real servers with a Redfish BMC."""

@@ -1,0 +1,1 @@
+"""Plugins inside core, registered through the same hooks as everyone's."""

@@ -1,0 +1,1 @@
+"""The hawkfish command, on cliff."""

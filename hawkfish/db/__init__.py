@@ -1,0 +1,1 @@
+"""Models, sessions and repositories; the only place that sees queries."""

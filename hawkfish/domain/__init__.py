@@ -1,0 +1,1 @@
+"""Plain frozen dataclasses, enums and allowed state changes."""

@@ -1,0 +1,1 @@
+"""The verbs of HawkFish; each begins with one authorize()."""

@@ -1,0 +1,106 @@
+"""Hosts: the machines that run machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from hawkfish.domain.machines import Firmware
+
+
+class HostState(StrEnum):
+    """Whether a host answers; Suspect and Down bear a reason."""
+
+    UNKNOWN = "Unknown"
+    UP = "Up"
+    SUSPECT = "Suspect"
+    DOWN = "Down"
+
+
+class ComputeCapability(StrEnum):
+    """What a compute driver may be able to do beyond defining, starting and stopping machines."""
+
+    GRACEFUL_SHUTDOWN = "graceful-shutdown"
+    RESET = "reset"
+    NMI = "nmi"
+    PAUSE = "pause"
+    SCREENSHOT = "screenshot"
+    EVENTS = "events"
+    SERIAL_LOG = "serial-log"
+    CONSOLE = "console"
+    BOOT_OVERRIDE = "boot-override"
+    MEDIA = "media"
+    DISK_HOTPLUG = "disk-hotplug"
+    LIVE_MIGRATION = "live-migration"
+    HOST_STORAGE = "host-storage"
+    HOST_COMMANDS = "host-commands"
+
+
+class Virtualisation(StrEnum):
+    """How a host executes its guests' instructions."""
+
+    KVM = "kvm"
+    QEMU = "qemu"
+    SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    """What one host really offers, as its driver found out by asking or trying.
+
+    Attributes:
+        hostname: The host's own name.
+        hypervisor: Name and version, for people.
+        architecture: Such as `x86_64`.
+        cpus: Logical processors.
+        memory_mib: Memory in MiB.
+        capabilities: What this host can do; a driver never lists what it has not seen.
+        virtualisation_reason: Why that virtualisation is used (for `auto`: what was tried).
+        warnings: What an administrator should know, one sentence each.
+    """
+
+    hostname: str
+    hypervisor: str
+    architecture: str
+    cpus: int
+    memory_mib: int
+    virtualisation: Virtualisation
+    virtualisation_reason: str = ""
+    cpu_model: str = ""
+    host_uuid: str = ""
+    capabilities: frozenset[ComputeCapability] = frozenset()
+    firmwares: frozenset[Firmware] = frozenset({Firmware.BIOS})
+    networks: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A host as it is recorded.
+
+    Attributes:
+        driver: Name of the compute driver plugin.
+        uri: Address in the driver's own form.
+        settings: The driver's settings for this host, validated by its `config_fields`.
+        state_reason: Why it is Suspect or Down; empty while Up.
+        facts: What the last probe found; None before the first.
+    """
+
+    id: UUID
+    name: str
+    driver: str
+    uri: str
+    state: HostState = HostState.UNKNOWN
+    state_reason: str = ""
+    state_changed_at: datetime | None = None
+    seen_at: datetime | None = None
+    settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    facts: HostFacts | None = None
+    schedulable: bool = True
+    version: int = 1

@@ -1,0 +1,243 @@
+"""Machines as compute drivers see them: what is asked for, what is observed, what happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from hawkfish.domain.storage import ConnectionInfo, VolumeFormat
+
+
+class PowerState(StrEnum):
+    """The power states of Redfish."""
+
+    ON = "On"
+    OFF = "Off"
+    POWERING_ON = "PoweringOn"
+    POWERING_OFF = "PoweringOff"
+    PAUSED = "Paused"
+
+
+class Firmware(StrEnum):
+    """What starts the machine."""
+
+    UEFI = "UEFI"
+    BIOS = "BIOS"
+
+
+class DiskBus(StrEnum):
+    """How a disk is attached to the machine."""
+
+    VIRTIO = "virtio"
+    SCSI = "scsi"
+    SATA = "sata"
+
+
+class DriveKind(StrEnum):
+    """Kinds of drives whose medium can be changed."""
+
+    CD = "cd"
+    FLOPPY = "floppy"
+    USB = "usb"
+
+
+class BootDevice(StrEnum):
+    """A group of devices that firmware can be told to try first."""
+
+    DISK = "disk"
+    CD = "cd"
+    NETWORK = "network"
+    USB = "usb"
+    FLOPPY = "floppy"
+
+
+class NetworkInterfaceModel(StrEnum):
+    """Models of network interfaces that drivers may offer."""
+
+    VIRTIO = "virtio"
+    E1000E = "e1000e"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskSpec:
+    """A disk of a machine.
+
+    Attributes:
+        id: Stable name of the disk within the machine and its serial number in the guest (at most 20 characters).
+        connection: Where its bytes are, as the pool plugin answered.
+        format: How they are to be read; never guessed by the hypervisor.
+        bus: How it is attached.
+        read_only: The guest may not write to it.
+        shareable: The pool says that it is reached by several hosts at once.
+    """
+
+    id: str
+    connection: ConnectionInfo
+    format: VolumeFormat = VolumeFormat.QCOW2
+    bus: DiskBus = DiskBus.VIRTIO
+    read_only: bool = False
+    shareable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriveSpec:
+    """A drive whose medium can be changed; `medium` is None while it is empty."""
+
+    id: str = "Cd"
+    kind: DriveKind = DriveKind.CD
+    medium: ConnectionInfo | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibvirtNetwork:
+    """A network that the hypervisor's manager keeps, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bridge:
+    """A bridge of the host, by name, with an optional VLAN tag."""
+
+    name: str
+    vlan: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserMode:
+    """User-mode networking: outgoing connections only; works where there is neither network nor bridge."""
+
+
+NetworkAttachment = LibvirtNetwork | Bridge | UserMode
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkInterfaceSpec:
+    """A network interface of a machine; `mac_address` in lower case with colons."""
+
+    id: str
+    mac_address: str
+    attachment: NetworkAttachment = field(default_factory=UserMode)
+    model: NetworkInterfaceModel = NetworkInterfaceModel.VIRTIO
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineStamp:
+    """Who made a machine: written into its metadata by the driver and read back by `find_machine`.
+
+    Attributes:
+        installation_id: The HawkFish installation; a machine with another stamp or none is foreign.
+        task_id: The task that wrote the definition last.
+        epoch: The number of that task's lease then.
+    """
+
+    installation_id: str
+    task_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSpec:
+    """Everything a driver needs to define a machine.
+
+    Attributes:
+        id: The machine's UUID, also its SMBIOS UUID.
+        name: Unique on the host; at most 64 characters, letters, digits, `.`, `_`, `-`.
+        vcpus: Number of virtual processors.
+        memory_mib: Memory in MiB.
+        boot_order: Groups of devices in the order in which firmware tries them.
+        graphics: A VNC screen on a local socket, never on a network.
+        serial: A serial port whose output is kept by the hypervisor.
+        random: A random number generator fed by the host.
+    """
+
+    id: UUID
+    name: str
+    vcpus: int
+    memory_mib: int
+    stamp: MachineStamp
+    firmware: Firmware = Firmware.UEFI
+    disks: tuple[DiskSpec, ...] = ()
+    drives: tuple[DriveSpec, ...] = (DriveSpec(),)
+    network_interfaces: tuple[NetworkInterfaceSpec, ...] = ()
+    boot_order: tuple[BootDevice, ...] = (BootDevice.DISK, BootDevice.CD, BootDevice.NETWORK)
+    graphics: bool = True
+    serial: bool = True
+    random: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """How one start differs from the machine's definition, which stays as it is.
+
+    Attributes:
+        boot_first: Devices that this start tries before all others.
+        once: The override holds for exactly one boot, also when the guest reboots itself.
+    """
+
+    boot_first: BootDevice | None = None
+    once: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineObservation:
+    """What a hypervisor says of one machine now.
+
+    Attributes:
+        run_id: Changes with every start; None while off.
+        stamp: None where HawkFish did not make the machine.
+        disk_ids: The ids of the disks it has (serial numbers where given, else target names).
+        media: Drive id to the path or address of the inserted medium, None while empty.
+    """
+
+    id: UUID
+    name: str
+    power_state: PowerState
+    vcpus: int
+    memory_mib: int
+    firmware: Firmware = Firmware.BIOS
+    run_id: str | None = None
+    stamp: MachineStamp | None = None
+    disk_ids: tuple[str, ...] = ()
+    mac_addresses: tuple[str, ...] = ()
+    media: tuple[tuple[str, str | None], ...] = ()
+
+
+class MachineEventKind(StrEnum):
+    """What a hypervisor can report."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    REBOOTED = "rebooted"
+    DEFINED = "defined"
+    UNDEFINED = "undefined"
+    DEVICE_ADDED = "device_added"
+    DEVICE_REMOVED = "device_removed"
+    DEVICE_REMOVAL_FAILED = "device_removal_failed"
+    MEDIUM_CHANGED = "medium_changed"
+    CONNECTION_LOST = "connection_lost"
+    CONNECTION_RESTORED = "connection_restored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineEvent:
+    """Something that happened on a host; `machine_id` is None for events of the connection itself."""
+
+    kind: MachineEventKind
+    at: datetime
+    machine_id: UUID | None = None
+    device: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screenshot:
+    """A picture of a machine's screen; `media_type` such as `image/png` or `image/x-portable-pixmap`."""
+
+    media_type: str
+    data: bytes

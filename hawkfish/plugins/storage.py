@@ -1,0 +1,114 @@
+"""The interface of storage pool plugins.
+
+Core always calls the pool plugin and hands it the host. The plugin knows its own semantics and uses what the host offers:
+`PoolHost.storage` for what the host's storage manager does, `PoolHost.commands` for what it cannot. Operations are idempotent
+(making what exists with the same size succeeds, with another size fails; deleting the absent succeeds), have deadlines and raise
+only classes of `hawkfish.errors`. At most one call is in flight per pool and host.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import BinaryIO
+
+from hawkfish.domain.storage import ConnectionInfo, PoolStats, VolumeFacts, VolumeFormat, VolumeSpec
+from hawkfish.plugins.compute import PoolHost
+
+
+class PoolCapability(StrEnum):
+    """What a pool type may be able to do beyond making and deleting volumes."""
+
+    SHARED = "shared"
+    THIN = "thin"
+    SNAPSHOTS = "snapshots"
+    RESIZE = "resize"
+    ONLINE_RESIZE = "online-resize"
+    CLONE = "clone"
+    CONTENT = "content"
+    FIXED_VOLUMES = "fixed-volumes"
+
+
+class StoragePool(ABC):
+    """A pool of volumes on one or more hosts."""
+
+    @property
+    @abstractmethod
+    def formats(self) -> frozenset[VolumeFormat]:
+        """Formats that its volumes may have."""
+
+    @abstractmethod
+    def prepare(self, host: PoolHost) -> None:
+        """Makes the pool usable on the host."""
+
+    @abstractmethod
+    def release(self, host: PoolHost) -> None:
+        """Lets the host forget the pool; volumes stay where they are."""
+
+    @abstractmethod
+    def stats(self, host: PoolHost) -> PoolStats:
+        """Sizes as the host sees them now."""
+
+    @abstractmethod
+    def find(self, host: PoolHost, name: str) -> VolumeFacts | None:
+        """One volume, or None."""
+
+    @abstractmethod
+    def create(self, host: PoolHost, spec: VolumeSpec) -> VolumeFacts:
+        """Makes an empty volume."""
+
+    @abstractmethod
+    def delete(self, host: PoolHost, name: str) -> None:
+        """Deletes a volume and its content."""
+
+    @abstractmethod
+    def connect(self, host: PoolHost, name: str) -> ConnectionInfo:
+        """Makes the volume reachable on the host and says how a machine there attaches it."""
+
+    @abstractmethod
+    def disconnect(self, host: PoolHost, name: str) -> None:
+        """The reverse of `connect`; a volume that is not connected is success."""
+
+
+class SupportsResize(ABC):
+    """Volumes can grow while no machine uses them (`PoolCapability.RESIZE`); with ONLINE_RESIZE also while one does."""
+
+    @abstractmethod
+    def resize(self, host: PoolHost, name: str, capacity_bytes: int) -> VolumeFacts:
+        """Grows the volume; the same size is success, a smaller one is refused."""
+
+
+class SupportsClone(ABC):
+    """A volume can be copied within the pool (`PoolCapability.CLONE`)."""
+
+    @abstractmethod
+    def clone(self, host: PoolHost, source: str, spec: VolumeSpec) -> VolumeFacts:
+        """Copies `source` into a new volume of at least its size."""
+
+
+class SupportsContent(ABC):
+    """A volume's whole content can be written and read (`PoolCapability.CONTENT`)."""
+
+    @abstractmethod
+    def upload(
+        self,
+        host: PoolHost,
+        name: str,
+        content: BinaryIO,
+        length: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Writes `length` bytes, in the volume's format, as its whole content."""
+
+    @abstractmethod
+    def download(self, host: PoolHost, name: str) -> Iterator[bytes]:
+        """The whole content, in pieces."""
+
+
+POOL_CAPABILITY_INTERFACES: dict[PoolCapability, type] = {
+    PoolCapability.RESIZE: SupportsResize,
+    PoolCapability.CLONE: SupportsClone,
+    PoolCapability.CONTENT: SupportsContent,
+}
+"""The interface that a pool fills where its record provides the capability; the others are facts without methods."""
