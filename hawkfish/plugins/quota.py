@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 
@@ -33,7 +33,7 @@ class QuotaRequest:
     actor: str
     verb: str
     amounts: Mapping[str, int]
-    usage: Mapping[str, ResourceUsage] = MappingProxyType({})
+    usage: Mapping[str, ResourceUsage] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""iSCSI storage pools for HawkFish."""

@@ -1,0 +1,1 @@
+"""LVM storage pools for HawkFish."""
