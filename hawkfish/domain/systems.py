@@ -1,0 +1,201 @@
+"""Systems: machines as their users see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from hawkfish.domain.machines import (
+    BootDevice,
+    DiskBus,
+    Firmware,
+    NetworkAttachment,
+    NetworkInterfaceModel,
+    PowerState,
+    UserMode,
+)
+from hawkfish.domain.storage import VolumeFormat
+
+DEFAULT_PROJECT = "default"
+
+
+class SystemState(StrEnum):
+    """The life of a system's record."""
+
+    CREATING = "creating"
+    READY = "ready"
+    DELETING = "deleting"
+    FAILED = "failed"
+
+
+class ResetType(StrEnum):
+    """What Redfish's Reset action may ask for (Resource.ResetType)."""
+
+    ON = "On"
+    FORCE_OFF = "ForceOff"
+    GRACEFUL_SHUTDOWN = "GracefulShutdown"
+    GRACEFUL_RESTART = "GracefulRestart"
+    FORCE_RESTART = "ForceRestart"
+    FORCE_ON = "ForceOn"
+    PUSH_POWER_BUTTON = "PushPowerButton"
+    NMI = "Nmi"
+    POWER_CYCLE = "PowerCycle"
+    PAUSE = "Pause"
+    RESUME = "Resume"
+
+
+class BootOverrideEnabled(StrEnum):
+    """How long a boot override holds."""
+
+    DISABLED = "Disabled"
+    ONCE = "Once"
+    CONTINUOUS = "Continuous"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootOverride:
+    """A boot override as it was accepted; `device` None means the normal order."""
+
+    enabled: BootOverrideEnabled = BootOverrideEnabled.DISABLED
+    device: BootDevice | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemDisk:
+    """A disk of a system: a volume of a pool from the first day.
+
+    Attributes:
+        id: Serial number of the disk in the guest, unique within the system.
+        volume_name: Name of the volume in its pool.
+        image: Path of the local image file that it was made from; None for an empty disk.
+    """
+
+    id: str
+    pool_id: UUID
+    volume_name: str
+    capacity_bytes: int
+    format: VolumeFormat = VolumeFormat.QCOW2
+    bus: DiskBus = DiskBus.VIRTIO
+    image: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemNetworkInterface:
+    """A network interface of a system."""
+
+    id: str
+    mac_address: str
+    attachment: NetworkAttachment = field(default_factory=UserMode)
+    model: NetworkInterfaceModel = NetworkInterfaceModel.VIRTIO
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A system as it is recorded: what was asked for, and what was last observed.
+
+    Attributes:
+        power_state: Last observed, or on its way (PoweringOn, PoweringOff) while an accepted task is to change it; None
+            before the machine was first seen.
+        stale: The host has not been heard of; what was observed may no longer be so.
+        reset_types: Those that the driver and the host really offer for this system.
+        failure: Why the state is FAILED.
+        run_id: Changes with each start; None while off.
+    """
+
+    id: UUID
+    name: str
+    host_id: UUID
+    host_name: str
+    vcpus: int
+    memory_mib: int
+    firmware: Firmware
+    state: SystemState = SystemState.CREATING
+    project: str = DEFAULT_PROJECT
+    description: str = ""
+    asset_tag: str = ""
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    disks: tuple[SystemDisk, ...] = ()
+    network_interfaces: tuple[SystemNetworkInterface, ...] = ()
+    boot: BootOverride = field(default_factory=BootOverride)
+    power_state: PowerState | None = None
+    run_id: str | None = None
+    observed_at: datetime | None = None
+    stale: bool = False
+    reset_types: tuple[ResetType, ...] = ()
+    boot_override_offered: bool = False
+    screenshot_offered: bool = False
+    serial_log_offered: bool = False
+    driver: str = ""
+    hypervisor: str = ""
+    architecture: str = ""
+    failure: str = ""
+    created_at: datetime | None = None
+    version: int = 1
+
+    @property
+    def disk_bytes(self) -> int:
+        """Sum of the capacities of the disks."""
+        return sum(disk.capacity_bytes for disk in self.disks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDisk:
+    """A disk that is asked for.
+
+    Attributes:
+        capacity_bytes: None means the size of the image.
+        image: Path of a local image file in one of the allowed folders; None for an empty disk.
+        format: None means the image's own, else qcow2.
+    """
+
+    capacity_bytes: int | None = None
+    image: str | None = None
+    format: VolumeFormat | None = None
+    bus: DiskBus = DiskBus.VIRTIO
+    pool: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewNetworkInterface:
+    """A network interface that is asked for; `attachment` None means what the host offers first."""
+
+    attachment: NetworkAttachment | None = None
+    mac_address: str | None = None
+    model: NetworkInterfaceModel = NetworkInterfaceModel.VIRTIO
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSystem:
+    """A system that is asked for. `network_interfaces` None means one of the default kind, () means none."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    id: UUID | None = None
+    firmware: Firmware | None = None
+    disks: tuple[NewDisk, ...] = ()
+    network_interfaces: tuple[NewNetworkInterface, ...] | None = None
+    host: str | None = None
+    description: str = ""
+    asset_tag: str = ""
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    power_on: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemChanges:
+    """Changes of a system; None means unchanged. `vcpus` and `memory_mib` change the definition, seen at the next start."""
+
+    name: str | None = None
+    description: str | None = None
+    asset_tag: str | None = None
+    labels: Mapping[str, str] | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    boot_enabled: BootOverrideEnabled | None = None
+    boot_device: BootDevice | None = None
+    boot_device_given: bool = False
