@@ -1,1 +1,6 @@
-"""Models, sessions and repositories; the only place that sees queries."""
+"""The database: models, units of work, repositories and migrations; the only package that sees queries."""
+
+from hawkfish.db.database import Database, SchemaStatus
+from hawkfish.db.unit_of_work import UnitOfWork
+
+__all__ = ["Database", "SchemaStatus", "UnitOfWork"]

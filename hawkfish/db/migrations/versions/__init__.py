@@ -1,0 +1,1 @@
+"""The revisions; each is one transaction. Released ones are never changed."""

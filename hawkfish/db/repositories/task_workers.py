@@ -1,0 +1,65 @@
+"""The workers that live: their beats, and who is dead."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from hawkfish.db.models.tasks import TaskWorkerRow
+
+if TYPE_CHECKING:
+    from hawkfish.db.unit_of_work import UnitOfWork
+
+
+class TaskWorkerRepository:
+    """Workers of one unit of work."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def add(self, *, host: str, pid: int, lease: float) -> int:
+        """Registers a worker and gives its number, which is never given twice."""
+        now = self._uow.now()
+        statement = insert(TaskWorkerRow).values(
+            host=host, pid=pid, started_at=now, beat_at=now, expires_at=now + timedelta(seconds=lease)
+        )
+        return int(self._session.execute(statement.returning(TaskWorkerRow.id)).scalar_one())
+
+    def beat(self, worker_id: int, lease: float) -> bool:
+        """Renews the lease of a worker.
+
+        Returns:
+            False if the worker was declared dead: it must stop at once.
+        """
+        now = self._uow.now()
+        statement = (
+            update(TaskWorkerRow)
+            .where(TaskWorkerRow.id == worker_id)
+            .values(beat_at=now, expires_at=now + timedelta(seconds=lease))
+        )
+        return bool(self._session.execute(statement).rowcount)  # type: ignore[attr-defined]  # an UPDATE's CursorResult
+
+    def ids(self, *, expired: bool = False) -> list[int]:
+        """Numbers of all workers, or of those whose lease has run out."""
+        statement = select(TaskWorkerRow.id)
+        if expired:
+            statement = statement.where(TaskWorkerRow.expires_at < self._uow.now())
+        return list(self._session.scalars(statement.order_by(TaskWorkerRow.id)))
+
+    def bury(self, worker_id: int, *, only_if_expired: bool = False) -> list[str] | None:
+        """Removes a worker and puts its tasks back in line.
+
+        Returns:
+            The ids of its tasks; None if it is gone already, or has renewed its lease meanwhile.
+        """
+        statement = select(TaskWorkerRow.id).where(TaskWorkerRow.id == worker_id).with_for_update(skip_locked=True)
+        if only_if_expired:
+            statement = statement.where(TaskWorkerRow.expires_at < self._uow.now())
+        if self._session.scalar(statement) is None:
+            return None
+        tasks = self._uow.tasks.take_from_worker(worker_id)
+        self._session.execute(delete(TaskWorkerRow).where(TaskWorkerRow.id == worker_id))
+        return tasks

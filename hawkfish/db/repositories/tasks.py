@@ -1,0 +1,447 @@
+"""Tasks, their lines, their history: what everybody may ask, and what the engine alone may write."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
+from hawkfish.domain.tasks import ENDED, Limit, Task, TaskError, TaskLane, TaskMessage, TaskState
+from hawkfish.errors import Conflict, LeaseLost, NotFound
+
+if TYPE_CHECKING:
+    from hawkfish.db.unit_of_work import UnitOfWork
+
+WORKER_CHANNEL = "worker"
+CLAIMABLE = (TaskState.WAITING, TaskState.CHILDREN, TaskState.UNDO_WAITING)
+NUMBER_DIGITS = 12
+MESSAGE_LIMIT = 2000
+
+
+def task_channel(task_id: str) -> str:
+    """The channel of the signal that tells that a task has ended."""
+    return f"task-{task_id}"
+
+
+def own_path(parent_path: str, number: int) -> str:
+    """Place in line: the ancestors' numbers, then the task's own, in a form that sorts as text."""
+    return f"{parent_path}{number:0{NUMBER_DIGITS}d}/"
+
+
+class TaskRepository:
+    """Tasks of one unit of work."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def find(self, task_id: str) -> Task | None:
+        """The task, or None."""
+        row = self._session.scalars(
+            select(TaskRow).where(TaskRow.id == task_id).execution_options(populate_existing=True)
+        ).one_or_none()
+        return None if row is None else _to_task(row)
+
+    def get(self, task_id: str) -> Task:
+        """The task.
+
+        Raises:
+            NotFound: There is none.
+        """
+        task = self.find(task_id)
+        if task is None:
+            raise NotFound(
+                f"There is no task {task_id}; ended tasks are kept for a while only.", kind="Task", id=task_id
+            )
+        return task
+
+    def list(
+        self,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        subject: str | None = None,
+        projects: Collection[str] | None = None,
+        parent_id: str | None = None,
+        ended: bool | None = None,
+    ) -> list[Task]:
+        """Tasks in the order of acceptance.
+
+        Args:
+            after: Number of the last task of the page before.
+            limit: Length of the page.
+            subject: Only tasks on this subject.
+            projects: Only tasks of these projects.
+            parent_id: Only children of this task.
+            ended: Only ended ones, or only those that are not.
+        """
+        statement = select(TaskRow).where(TaskRow.number > after).order_by(TaskRow.number)
+        if subject is not None:
+            statement = statement.where(TaskRow.subject == subject)
+        if projects is not None:
+            statement = statement.where(TaskRow.project.in_(projects))
+        if parent_id is not None:
+            statement = statement.where(TaskRow.parent_id == parent_id)
+        if ended is not None:
+            statement = statement.where(TaskRow.ended_at.is_not(None) if ended else TaskRow.ended_at.is_(None))
+        if limit is not None:
+            statement = statement.limit(limit)
+        rows = self._session.scalars(statement.execution_options(populate_existing=True))
+        return [_to_task(row) for row in rows]
+
+    def count(self, *, projects: Collection[str] | None = None) -> int:
+        """How many tasks are kept."""
+        statement = select(func.count()).select_from(TaskRow)
+        if projects is not None:
+            statement = statement.where(TaskRow.project.in_(projects))
+        return int(self._session.scalar(statement) or 0)
+
+    def history(self, task_id: str) -> list[TaskMessage]:
+        """What happened to a task, oldest first."""
+        rows = self._session.scalars(
+            select(TaskHistoryRow).where(TaskHistoryRow.task_id == task_id).order_by(TaskHistoryRow.id)
+        )
+        return [TaskMessage(row.at, row.event, row.message, row.step, row.epoch) for row in rows]
+
+    # --- accepting -----------------------------------------------------------------------------------------------
+
+    def find_joinable(self, join_key: str) -> Task | None:
+        """The task that an identical request would join."""
+        row = self._session.scalars(select(TaskRow).where(TaskRow.join_key == join_key)).one_or_none()
+        return None if row is None else _to_task(row)
+
+    def has_followers(self, task: Task) -> bool:
+        """Whether a task accepted later stands in line for one of its keys."""
+        mine, other, owner = aliased(TaskLockRow), aliased(TaskLockRow), aliased(TaskRow)
+        statement = select(
+            exists()
+            .where(mine.task_id == task.id, other.key == mine.key, other.task_id == owner.id)
+            .where(owner.number > task.number)
+        )
+        return bool(self._session.scalar(statement))
+
+    def add(
+        self,
+        *,
+        kind: str,
+        kind_version: int,
+        lane: TaskLane,
+        title: str,
+        actor: str,
+        subject: str,
+        project: str | None,
+        arguments: Mapping[str, Any],
+        locks: Sequence[str],
+        limits: Sequence[Limit],
+        join_key: str | None,
+        parent: Task | None,
+        cancelled_ids: Sequence[str],
+        deadline: datetime | None,
+        task_id: str | None = None,
+    ) -> Task:
+        """Puts a task in line; the caller holds the keys by `serialize_on`, so numbers of one line are given in order."""
+        now = self._uow.now()
+        parent_path = "" if parent is None else self._path(parent)
+        task_id = task_id or str(uuid.uuid4())
+        number = self._session.execute(
+            insert(TaskRow)
+            .values(
+                id=task_id,
+                kind=kind,
+                kind_version=kind_version,
+                state=TaskState.WAITING,
+                lane=lane,
+                title=title,
+                actor=actor,
+                subject=subject,
+                project=project,
+                arguments=dict(arguments),
+                results={},
+                locks=list(locks),
+                join_key=join_key,
+                parent_id=None if parent is None else parent.id,
+                parent_path=parent_path,
+                cancelled_ids=list(cancelled_ids),
+                deadline=deadline,
+                created_at=now,
+                updated_at=now,
+            )
+            .returning(TaskRow.number)
+        ).scalar_one()
+        path = own_path(parent_path, number)
+        if locks:
+            urgent = lane is TaskLane.URGENT
+            self._session.execute(
+                insert(TaskLockRow), [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
+            )
+        if limits:
+            self._session.execute(
+                insert(TaskLimitRow),
+                [{"task_id": task_id, "key": limit.key, "maximum": limit.count} for limit in limits],
+            )
+        if parent is not None:
+            self._session.execute(
+                update(TaskRow).where(TaskRow.id == parent.id).values(children_left=TaskRow.children_left + 1)
+            )
+        self.note(task_id, "accepted", title, at=now)
+        return self.get(task_id)
+
+    def _path(self, task: Task) -> str:
+        parent_path = self._session.scalar(select(TaskRow.parent_path).where(TaskRow.id == task.id))
+        return own_path(str(parent_path), task.number)
+
+    def ahead(self, keys: Collection[str], kinds: Collection[str]) -> list[Task]:
+        """Tasks of some kinds that run or wait in line for one of the keys, oldest first."""
+        if not keys or not kinds:
+            return []
+        statement = (
+            select(TaskRow)
+            .where(TaskRow.kind.in_(kinds), TaskRow.ended_at.is_(None))
+            .where(exists().where(TaskLockRow.task_id == TaskRow.id, TaskLockRow.key.in_(keys)))
+            .order_by(TaskRow.number)
+            .execution_options(populate_existing=True)
+        )
+        return [_to_task(row) for row in self._session.scalars(statement)]
+
+    # --- control -------------------------------------------------------------------------------------------------
+
+    def change(self, task_id: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
+        """Writes without the fence, for wishes (abort, pause) and for tasks that no worker has.
+
+        Returns:
+            Whether the task exists and met the conditions.
+        """
+        return self._write(and_(TaskRow.id == task_id, TaskRow.ended_at.is_(None), *conditions), values)
+
+    def change_unclaimed(self, task_id: str, **values: Any) -> bool:
+        """Writes to a task that no worker has at this moment."""
+        return self.change(task_id, TaskRow.worker_id.is_(None), **values)
+
+    def change_claimed(self, task_id: str, **values: Any) -> bool:
+        """Writes a wish to a task that a worker has at this moment."""
+        return self.change(task_id, TaskRow.worker_id.is_not(None), **values)
+
+    def children(self, task_id: str) -> list[Task]:
+        """The children of a task in the order of acceptance."""
+        return self.list(parent_id=task_id)
+
+    def wishes(self, worker_id: int) -> dict[str, tuple[bool, str | None, bool]]:
+        """Abort requested, its reason, and pause requested, of each task that a worker has."""
+        rows = self._session.execute(
+            select(TaskRow.id, TaskRow.abort_requested, TaskRow.abort_reason, TaskRow.pause_requested).where(
+                TaskRow.worker_id == worker_id
+            )
+        )
+        return {row.id: (row.abort_requested, row.abort_reason, row.pause_requested) for row in rows}
+
+    def overdue(self) -> list[Task]:
+        """Tasks past their deadline of which no abort has been asked yet."""
+        statement = select(TaskRow).where(
+            TaskRow.ended_at.is_(None), TaskRow.deadline < self._uow.now(), ~TaskRow.abort_requested, ~TaskRow.undoing
+        )
+        return [_to_task(row) for row in self._session.scalars(statement)]
+
+    # --- claiming ------------------------------------------------------------------------------------------------
+
+    def claimable(self, lane: TaskLane, kinds: Mapping[str, int], most: int) -> list[str]:
+        """Ids of tasks that may run now, oldest first; on PostgreSQL their rows are locked, and rows locked by others are passed over.
+
+        Args:
+            lane: Which lane.
+            kinds: Newest version that the worker knows of each kind; newer tasks are left alone.
+            most: How many at most.
+        """
+        mine, other = aliased(TaskLockRow), aliased(TaskLockRow)
+        in_the_way: ColumnElement[bool] = or_(
+            other.held,
+            and_(other.path < mine.path, func.substr(mine.path, 1, func.length(other.path)) != other.path),
+        )
+        if lane is TaskLane.URGENT:
+            in_the_way = and_(other.urgent, other.path < mine.path)
+        blocked = exists().where(
+            mine.task_id == TaskRow.id, other.key == mine.key, other.task_id != mine.task_id, in_the_way
+        )
+        limit, running = aliased(TaskLimitRow), aliased(TaskLimitRow)
+        used = select(func.count()).where(running.key == limit.key, running.running).scalar_subquery()
+        at_limit = exists().where(limit.task_id == TaskRow.id, used >= limit.maximum)
+        statement = (
+            select(TaskRow.id)
+            .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane, TaskRow.state.in_(CLAIMABLE))
+            .where(TaskRow.children_left == 0, or_(TaskRow.not_before.is_(None), TaskRow.not_before <= self._uow.now()))
+            .where(
+                or_(*(and_(TaskRow.kind == kind, TaskRow.kind_version <= version) for kind, version in kinds.items()))
+            )
+            .where(~blocked, ~at_limit)
+            .order_by(TaskRow.number)
+            .limit(most)
+        )
+        if self._uow.is_postgresql:
+            statement = statement.with_for_update(skip_locked=True, of=TaskRow)
+        return list(self._session.scalars(statement))
+
+    def claim(self, task_id: str, worker_id: int) -> Task | None:
+        """Gives a claimable task to a worker and raises its fence.
+
+        Returns:
+            The task as it was just before, but with its new epoch; None if a limit was reached in the meantime.
+        """
+        limits = self._session.scalars(select(TaskLimitRow).where(TaskLimitRow.task_id == task_id)).all()
+        if limits:
+            self._uow.serialize_on(f"limit:{limit.key}" for limit in limits)
+            for limit in limits:
+                running = select(func.count()).where(TaskLimitRow.key == limit.key, TaskLimitRow.running)
+                if int(self._session.scalar(running) or 0) >= limit.maximum:
+                    return None
+            self._session.execute(update(TaskLimitRow).where(TaskLimitRow.task_id == task_id).values(running=True))
+        self._session.execute(
+            update(TaskLockRow).where(TaskLockRow.task_id == task_id, ~TaskLockRow.urgent).values(held=True)
+        )
+        before = self.get(task_id)
+        now = self._uow.now()
+        undoing = before.undoing
+        self._write(
+            TaskRow.id == task_id,
+            {
+                "state": TaskState.UNDOING if undoing else TaskState.RUNNING,
+                "worker_id": worker_id,
+                "epoch": before.epoch + 1,
+                "step_begun": True,
+                "started_at": before.started_at or now,
+                "not_before": None,
+            },
+        )
+        if before.epoch == 0:
+            self.note(task_id, "started", "A worker has begun.", epoch=1, at=now)
+        return Task(**{**_shallow(before), "epoch": before.epoch + 1, "worker_id": worker_id})
+
+    # --- writing under the fence ---------------------------------------------------------------------------------
+
+    def write_fenced(self, task_id: str, epoch: int, **values: Any) -> None:
+        """Writes as the worker that holds the task.
+
+        Raises:
+            LeaseLost: The task was given to another since.
+        """
+        held = and_(TaskRow.id == task_id, TaskRow.epoch == epoch, TaskRow.worker_id.is_not(None))
+        if not self._write(held, values):
+            raise LeaseLost(
+                f"Task {task_id} was taken over by another worker; lease {epoch} is void.", task=task_id, epoch=epoch
+            )
+
+    def release(self, task_id: str, epoch: int, state: TaskState, **values: Any) -> None:
+        """Gives a task back to the line as the worker that holds it."""
+        self.write_fenced(task_id, epoch, state=state, worker_id=None, **values)
+        self._let_go([task_id])
+        self._uow.publish(WORKER_CHANNEL)
+
+    def _let_go(self, task_ids: Sequence[str]) -> None:
+        self._session.execute(update(TaskLockRow).where(TaskLockRow.task_id.in_(task_ids)).values(held=False))
+        self._session.execute(update(TaskLimitRow).where(TaskLimitRow.task_id.in_(task_ids)).values(running=False))
+
+    def end(self, task: Task, state: TaskState, *, message: str, error: TaskError | None = None, **values: Any) -> None:
+        """Ends a task: by the worker that holds it (`task.epoch` is the fence), or one that nobody holds."""
+        if state not in ENDED:
+            raise Conflict(f"A task cannot end as {state.value}.", task=task.id)
+        now = self._uow.now()
+        values |= {
+            "state": state,
+            "ended_at": now,
+            "worker_id": None,
+            "message": message[:MESSAGE_LIMIT],
+            "error": None if error is None else asdict(error),
+        }
+        if task.worker_id is not None:
+            self.write_fenced(task.id, task.epoch, **values)
+        elif not self.change_unclaimed(task.id, **values):
+            raise Conflict(f"Task {task.id} was begun meanwhile; ask again.", task=task.id)
+        self._session.execute(delete(TaskLockRow).where(TaskLockRow.task_id == task.id))
+        self._session.execute(delete(TaskLimitRow).where(TaskLimitRow.task_id == task.id))
+        if task.parent_id is not None:
+            self._session.execute(
+                update(TaskRow).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
+            )
+        self.note(task.id, "ended", message or state.value, epoch=task.epoch, at=now)
+        self._uow.publish(task_channel(task.id))
+        self._uow.publish(WORKER_CHANNEL)
+
+    def forget_join(self, task_id: str) -> None:
+        """Has later identical requests make a task of their own."""
+        self._session.execute(update(TaskRow).where(TaskRow.id == task_id).values(join_key=None))
+
+    def note(
+        self,
+        task_id: str,
+        event: str,
+        message: str,
+        *,
+        step: str | None = None,
+        epoch: int = 0,
+        at: datetime | None = None,
+    ) -> None:
+        """Adds a line to the history."""
+        values = {
+            "task_id": task_id,
+            "at": at or self._uow.now(),
+            "event": event,
+            "message": message[:MESSAGE_LIMIT],
+            "step": step,
+            "epoch": epoch,
+        }
+        self._session.execute(insert(TaskHistoryRow).values(values))
+
+    def take_from_worker(self, worker_id: int) -> list[str]:
+        """Puts the tasks of a dead worker back in line; the fence shuts it out should it not be dead."""
+        ids = list(self._session.scalars(select(TaskRow.id).where(TaskRow.worker_id == worker_id)))
+        if not ids:
+            return []
+        for undoing, state in ((False, TaskState.WAITING), (True, TaskState.UNDO_WAITING)):
+            self._write(
+                and_(TaskRow.worker_id == worker_id, TaskRow.undoing == undoing),
+                {"state": state, "worker_id": None, "epoch": TaskRow.epoch + 1},
+            )
+        self._let_go(ids)
+        for task_id in ids:
+            self.note(task_id, "taken-over", "The worker that ran this task died or fell silent; another goes on.")
+        self._uow.publish(WORKER_CHANNEL)
+        return ids
+
+    def purge(self, before: datetime) -> int:
+        """Deletes tasks that ended before a time, with their history; a family goes as a whole.
+
+        Returns:
+            How many were deleted.
+        """
+        parent = aliased(TaskRow)
+        kept = exists().where(parent.id == TaskRow.parent_id, or_(parent.ended_at.is_(None), parent.ended_at >= before))
+        result = self._session.execute(
+            delete(TaskRow).where(TaskRow.ended_at < before, ~kept).execution_options(synchronize_session=False)
+        )
+        return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE's result is a CursorResult
+
+    def _write(self, condition: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
+        statement = (
+            update(TaskRow)
+            .where(condition)
+            .values(**values, version=TaskRow.version + 1, updated_at=self._uow.now())
+            .execution_options(synchronize_session=False)
+        )
+        return bool(self._session.execute(statement).rowcount)  # type: ignore[attr-defined]  # as above
+
+
+def _to_task(row: TaskRow) -> Task:
+    values: Iterable[str] = Task.__dataclass_fields__
+    given = {name: getattr(row, name) for name in values if name not in {"error", "locks", "cancelled_ids"}}
+    error = None if row.error is None else TaskError(**row.error)
+    return Task(**given, error=error, locks=tuple(row.locks), cancelled_ids=tuple(row.cancelled_ids))
+
+
+def _shallow(task: Task) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in Task.__dataclass_fields__}

@@ -1,0 +1,123 @@
+"""One transaction: its session, its repositories, and what is to happen once it is committed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import DateTime, func, select, update
+from sqlalchemy.orm import Session
+
+from hawkfish.db.base import Base
+from hawkfish.db.repositories.task_workers import TaskWorkerRepository
+from hawkfish.db.repositories.tasks import TaskRepository
+from hawkfish.db.signals import Signals
+from hawkfish.errors import NotFound, PreconditionFailed
+
+
+class UnitOfWork:
+    """One transaction. Made by `Database.write()` and `Database.read()` only.
+
+    Attributes:
+        session: The SQLAlchemy session; for repositories.
+    """
+
+    def __init__(self, session: Session, signals: Signals) -> None:
+        self.session = session
+        self._signals = signals
+        self._after_commit: list[Callable[[], None]] = []
+
+    @cached_property
+    def tasks(self) -> TaskRepository:
+        """Tasks, their lines and their history."""
+        return TaskRepository(self)
+
+    @cached_property
+    def task_workers(self) -> TaskWorkerRepository:
+        """The workers that live."""
+        return TaskWorkerRepository(self)
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether several processes may be writing at this moment."""
+        return self.session.get_bind().dialect.name == "postgresql"
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Has `call` made after a successful commit; it must be quick and must not raise."""
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        """Makes the calls asked for by `on_commit`."""
+        for call in self._after_commit:
+            call()
+
+    def publish(self, channel: str) -> None:
+        """Wakes the subscribers of `channel`, in whatever process, once this transaction is committed."""
+        if self.is_postgresql:
+            self.session.execute(select(func.pg_notify(Signals.POSTGRESQL_CHANNEL, channel)))
+        else:
+            self.on_commit(lambda: self._signals.send(channel))
+
+    def serialize_on(self, keys: Iterable[str]) -> None:
+        """Until the end of this transaction, nobody else gets past a call with one of these keys.
+
+        On SQLite a writing transaction is alone anyway. Keys are taken in one order, so that two callers cannot lock each other out.
+        """
+        if not self.is_postgresql:
+            return
+        for number in sorted({stable_number(key) for key in keys}):
+            self.session.execute(select(func.pg_advisory_xact_lock(number)))
+
+    def now(self) -> datetime:
+        """The database's clock: the one that all workers share."""
+        if self.is_postgresql:
+            return (
+                self.session.execute(select(func.clock_timestamp(type_=DateTime(timezone=True))))
+                .scalar_one()
+                .astimezone(UTC)
+            )
+        return datetime.now(UTC)
+
+    def write_version(self, model: type[Base], identity: str, version: int | None, **values: Any) -> int:
+        """Compares and writes in one UPDATE, and raises the version.
+
+        Args:
+            model: A model with `id` and `version`.
+            identity: Its id.
+            version: The version the caller has seen, or None to write whatever it is.
+            **values: The columns to set.
+
+        Returns:
+            The new version.
+
+        Raises:
+            NotFound: There is no such row.
+            PreconditionFailed: The row has another version by now.
+        """
+        table: Any = model
+        statement = update(table).where(table.id == identity)
+        if version is not None:
+            statement = statement.where(table.version == version)
+        statement = statement.values(**values, version=table.version + 1).returning(table.version)
+        found = self.session.execute(statement.execution_options(synchronize_session="fetch")).scalar_one_or_none()
+        if found is not None:
+            return int(found)
+        kind = model.__tablename__.removeprefix("hf_")
+        current = self.session.scalar(select(table.version).where(table.id == identity))
+        if current is None:
+            raise NotFound(f"There is no row {identity} in {kind} (any more).", kind=kind, id=identity)
+        raise PreconditionFailed(
+            f"The row {identity} in {kind} has version {current}, not {version}: it was changed by another. Read it again.",
+            kind=kind,
+            id=identity,
+            found=current,
+            expected=version,
+        )
+
+
+def stable_number(key: str) -> int:
+    """A signed 64-bit number for a name, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
