@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -52,7 +55,11 @@ class LoadedPlugin:
 
 
 class _Incompatible(Exception):
-    """The plugin speaks another API."""
+    """The plugin speaks another API, or does not say which."""
+
+    def __init__(self, message: str, declared: int | None) -> None:
+        super().__init__(message)
+        self.declared = declared
 
 
 def load_isolated(
@@ -69,7 +76,7 @@ def load_isolated(
     distribution = entry_point.dist.name if entry_point.dist else ""
     version = entry_point.dist.version if entry_point.dist else ""
     key = f"{distribution}:{entry_point.name}" if distribution else entry_point.name
-    module: Any = None
+    declared: int | None = None
 
     def outcome(status: PluginStatus, reason: str = "") -> PluginReport:
         return PluginReport(
@@ -77,17 +84,19 @@ def load_isolated(
             distribution=distribution,
             version=version,
             status=status,
-            api=_declared_api(module),
+            api=declared,
             reason=reason,
         )
 
     if blocked & {entry_point.name, distribution}:
         return LoadedPlugin(key=key, report=outcome(PluginStatus.BLOCKED, "the settings block it"))
     try:
-        module = entry_point.load()
-        _check_api(module)
+        module = _import(entry_point)
+        declared = _declared_api(module)
+        _check_api(declared)
         records, table = _register(manager, module, key, settings)
     except _Incompatible as error:
+        declared = error.declared
         return LoadedPlugin(key=key, report=outcome(PluginStatus.INCOMPATIBLE, str(error)))
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
         logger.debug("plugin %s failed to load", key, exc_info=True)
@@ -103,22 +112,46 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _import(entry_point: EntryPoint) -> object:
+    try:
+        return entry_point.load()
+    except (Exception, SystemExit):
+        # A plugin for a later HawkFish mostly fails by importing what this one lacks; the number says what to do about it.
+        if (declared := _literal_api(entry_point.module)) is not None:
+            _check_api(declared)
+        raise
+
+
 def _declared_api(module: object) -> int | None:
     declared = getattr(module, "HAWKFISH_PLUGIN_API", None)
     return declared if type(declared) is int else None
 
 
-def _check_api(module: object) -> None:
+def _literal_api(module: str) -> int | None:
+    """Reads the number from the source of a module that cannot be imported."""
+    try:
+        spec = find_spec(module)
+        tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
+    except (Exception, SystemExit):  # noqa: BLE001  to look for it imports its package, which may be what fails
+        return None
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="HAWKFISH_PLUGIN_API")], value=ast.Constant(value=int(number))):
+                return number
+    return None
+
+
+def _check_api(declared: int | None) -> None:
     window = f"{HAWKFISH_PLUGIN_API_OLDEST} to {HAWKFISH_PLUGIN_API}"
-    declared = _declared_api(module)
     if declared is None:
-        raise _Incompatible(
-            f"it does not declare HAWKFISH_PLUGIN_API, the number of the plugin API it was written for ({window})"
-        )
-    if declared > HAWKFISH_PLUGIN_API:
-        raise _Incompatible(f"it needs plugin API {declared} and this HawkFish speaks {window}; update HawkFish")
-    if declared < HAWKFISH_PLUGIN_API_OLDEST:
-        raise _Incompatible(f"it speaks plugin API {declared} and this HawkFish speaks {window}; update the plugin")
+        reason = f"it does not declare HAWKFISH_PLUGIN_API, the number of the plugin API it was written for ({window})"
+    elif declared > HAWKFISH_PLUGIN_API:
+        reason = f"it needs plugin API {declared} and this HawkFish speaks {window}; update HawkFish"
+    elif declared < HAWKFISH_PLUGIN_API_OLDEST:
+        reason = f"it speaks plugin API {declared} and this HawkFish speaks {window}; update the plugin"
+    else:
+        return
+    raise _Incompatible(reason, declared)
 
 
 def _register(

@@ -1,0 +1,1 @@
+"""Bad plugins, one a module."""

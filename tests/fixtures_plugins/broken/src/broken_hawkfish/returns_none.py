@@ -1,0 +1,8 @@
+from hawkfish.plugins import hookimpl
+
+HAWKFISH_PLUGIN_API = 1
+
+
+@hookimpl
+def hawkfish_storage_pools():
+    return None

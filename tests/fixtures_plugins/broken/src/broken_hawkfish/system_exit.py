@@ -1,0 +1,1 @@
+raise SystemExit("this plugin wants to end the process")
