@@ -170,7 +170,8 @@ def _register(
         _refuse_own_duplicates(records)
         owned = _share_settings(records, settings, key)
     except BaseException:
-        manager.unregister(module)
+        if manager.is_registered(module):  # it is not where register itself refused it
+            manager.unregister(module)
         raise
     return owned, MappingProxyType({name: value for item in owned for name, value in item.settings.items()})
 
