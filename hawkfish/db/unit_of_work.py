@@ -12,6 +12,9 @@ from sqlalchemy import DateTime, func, select, update
 from sqlalchemy.orm import Session
 
 from hawkfish.db.base import Base
+from hawkfish.db.repositories.accounts import AccountRepository
+from hawkfish.db.repositories.audit import AuditRepository
+from hawkfish.db.repositories.sessions import SessionRepository
 from hawkfish.db.repositories.task_workers import TaskWorkerRepository
 from hawkfish.db.repositories.tasks import TaskRepository
 from hawkfish.db.signals import Signals
@@ -39,6 +42,21 @@ class UnitOfWork:
     def task_workers(self) -> TaskWorkerRepository:
         """The workers that live."""
         return TaskWorkerRepository(self)
+
+    @cached_property
+    def accounts(self) -> AccountRepository:
+        """Accounts and failed logins."""
+        return AccountRepository(self)
+
+    @cached_property
+    def sessions(self) -> SessionRepository:
+        """Logins."""
+        return SessionRepository(self)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        """Who did what."""
+        return AuditRepository(self)
 
     @property
     def is_postgresql(self) -> bool:

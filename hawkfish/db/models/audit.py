@@ -1,0 +1,28 @@
+"""The table of the audit trail. Triggers made by its migration refuse every change, and every deletion before retention ends."""
+
+from __future__ import annotations
+
+from sqlalchemy import Identity, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from hawkfish.db.base import Base, BigInt, Instant, Json, Uuid36, enum_by_value
+from hawkfish.domain.accounts import AuditOutcome
+
+
+class AuditRow(Base):
+    """Who did what to what. No foreign keys: the row outlives everything it speaks of."""
+
+    __tablename__ = "hf_audit"
+    __table_args__ = (Index("ix_hf_audit_at", "at"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigInt, Identity(), primary_key=True)
+    at: Mapped[Instant]
+    user_name: Mapped[str] = mapped_column(String(64))
+    verb: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(255))
+    outcome: Mapped[AuditOutcome] = mapped_column(enum_by_value(AuditOutcome, "outcome"))
+    address: Mapped[str | None] = mapped_column(String(64))
+    session_id: Mapped[Uuid36 | None]
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    project: Mapped[Uuid36 | None]
+    details: Mapped[Json]
