@@ -60,6 +60,7 @@ class HostFacts:
         memory_mib: Memory in MiB.
         capabilities: What this host can do; a driver never lists what it has not seen.
         virtualisation_reason: Why that virtualisation is used (for `auto`: what was tried).
+        data_dir: Folder on the host for what HawkFish keeps there, where the driver has one of its own; else empty.
         warnings: What an administrator should know, one sentence each.
     """
 
@@ -76,6 +77,7 @@ class HostFacts:
     firmwares: frozenset[Firmware] = frozenset({Firmware.BIOS})
     networks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
+    data_dir: str = ""
     warnings: tuple[str, ...] = ()
 
 
