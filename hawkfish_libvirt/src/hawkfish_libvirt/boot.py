@@ -1,0 +1,88 @@
+"""Starting, with or without a boot override.
+
+A machine is always started from XML built for that start (`virDomainCreateXML` on a defined domain): the definition is read,
+never written, so a crash at any point leaves nothing behind for later starts.
+
+An override for exactly one boot works as follows. The domain starts paused with the overriding order; QEMU has handed that order
+to the firmware in the reset that ends its set-up and builds it anew only at the next reset. So the normal order is set
+by QMP before the processors run: this boot takes the override, a reboot within the guest does not, and nobody needs to watch.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import libvirt
+
+from hawkfish.domain.machines import PowerState, StartOptions
+from hawkfish.errors import BackendError
+from hawkfish_libvirt.guest import Guest
+from hawkfish_libvirt.layout import with_boot_first
+from hawkfish_libvirt.machine_xml import DiskXml, InterfaceXml, MachineXml, Run, edit_for_start
+
+MECHANISM = (
+    "The machine starts with the chosen device first; before its processors run, QEMU is given the normal order, "
+    "which firmware reads at the next reset."
+)
+
+
+def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
+    """Starts the machine; one that runs is left alone, one that was left paused in the middle of a start is continued."""
+    if guest.is_active:
+        _finish_interrupted_start(guest)
+        return
+    text = guest.definition_text()
+    definition = MachineXml.parse(text)
+    override = options.boot_first
+    run = Run(
+        id=secrets.token_hex(8),
+        override=override.value if override else None,
+        once=override is not None and options.once,
+    )
+    machine = with_boot_first(definition, override) if override else definition
+    raw.createXML(edit_for_start(text, machine, run), libvirt.VIR_DOMAIN_START_PAUSED if run.once else 0)
+    if run.once:
+        _take_override_back(guest, definition, run)
+
+
+def _finish_interrupted_start(guest: Guest) -> None:
+    run = guest.live().run
+    if run is not None and run.once and guest.power_state is PowerState.PAUSED:
+        _take_override_back(guest, guest.definition(), run)
+
+
+def _take_override_back(guest: Guest, definition: MachineXml, run: Run) -> None:
+    restore_normal_order(guest, definition)
+    guest.resume()
+    guest.write_run(replace(run, once=False))
+
+
+def restore_normal_order(guest: Guest, definition: MachineXml) -> None:
+    """Gives QEMU the order of the definition; firmware reads it at the next reset."""
+    live = guest.live()
+    wanted = {_key(item): item.boot_order for item in definition.devices}
+    devices = [item for item in live.devices if item.boot_order is not None or wanted.get(_key(item))]
+    nameless = [_key(item) for item in devices if not item.alias]
+    if nameless:
+        raise BackendError(
+            f"The boot order of machine {guest.name} cannot be restored: {', '.join(nameless)} cannot be named to QEMU. "
+            "Power it off and start it again.",
+            operation="boot override",
+            reason="device without alias",
+        )
+    # Two devices may not hold one number, so all are cleared first.
+    for item in devices:
+        _set_boot_index(guest, item, -1)
+    for item in devices:
+        number = wanted.get(_key(item))
+        if number is not None:
+            _set_boot_index(guest, item, number)
+
+
+def _key(item: DiskXml | InterfaceXml) -> str:
+    return item.target if isinstance(item, DiskXml) else item.mac_address
+
+
+def _set_boot_index(guest: Guest, item: DiskXml | InterfaceXml, value: int) -> None:
+    guest.monitor("qom-set", path=f"/machine/peripheral/{item.alias}", property="bootindex", value=value)

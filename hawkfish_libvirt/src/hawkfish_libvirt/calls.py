@@ -1,0 +1,128 @@
+"""Blocking calls with a deadline.
+
+libvirt blocks in C and cannot be interrupted, so each call gets a native thread and the caller waits for it no longer than
+allowed. A call that does not return keeps its place: when all places hang, new calls are refused at once instead of
+piling up behind them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
+
+from hawkfish.errors import BackendTimeout, HostUnavailable
+
+Result = TypeVar("Result")
+
+Beat = Callable[[], None]
+"""Says that something moved: the deadline of the call starts anew."""
+
+
+class _Call(Generic[Result]):
+    """One call in flight."""
+
+    def __init__(self, operation: str, seconds: float) -> None:
+        self.operation = operation
+        self.seconds = seconds
+        self.done = threading.Event()
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+        self.deadline = time.monotonic() + seconds
+
+    def beat(self) -> None:
+        self.deadline = time.monotonic() + self.seconds
+
+    @property
+    def remaining(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+class CallPool:
+    """A bounded number of calls to one peer.
+
+    Args:
+        peer: Name of the host, for messages.
+        size: How many calls may be in flight, those that hang included.
+    """
+
+    def __init__(self, peer: str, size: int) -> None:
+        self._peer = peer
+        self._size = size
+        self._condition = threading.Condition()
+        self._in_flight: set[_Call[object]] = set()
+
+    @property
+    def hanging(self) -> int:
+        """Calls that are past their deadline and have not come back."""
+        with self._condition:
+            return self._count_hanging()
+
+    def run(self, operation: str, function: Callable[[Beat], Result], seconds: float) -> Result:
+        """Runs `function(beat)` in a thread of its own.
+
+        Raises:
+            BackendTimeout: It did not end in time (or found no free place in time).
+            HostUnavailable: All places are taken by calls that hang.
+        """
+        call: _Call[Result] = _Call(operation, seconds)
+        self._take_place(cast("_Call[object]", call))
+        # Daemon threads: one that hangs in C must not keep the process from ending.
+        threading.Thread(target=self._work, args=(call, function), name=f"libvirt {operation}", daemon=True).start()
+        while (remaining := call.remaining) > 0:
+            if call.done.wait(remaining):
+                break
+        if not call.done.is_set():
+            raise BackendTimeout(
+                f"{operation} on host {self._peer} did not end within {seconds:g} s; whether it took effect is not known. "
+                "Look at the host, then try again.",
+                operation=operation,
+                host=self._peer,
+                reason="deadline",
+                seconds=seconds,
+            )
+        if call.error is not None:
+            raise call.error
+        return cast("Result", call.result)
+
+    def _work(self, call: _Call[Result], function: Callable[[Beat], Result]) -> None:
+        try:
+            call.result = function(call.beat)
+        except BaseException as error:  # noqa: BLE001  handed to the caller, whatever it is
+            call.error = error
+        finally:
+            with self._condition:
+                self._in_flight.discard(cast("_Call[object]", call))
+                self._condition.notify()
+            call.done.set()
+
+    def _count_hanging(self) -> int:
+        return sum(1 for call in self._in_flight if call.remaining <= 0)
+
+    def _take_place(self, call: _Call[object]) -> None:
+        with self._condition:
+            while len(self._in_flight) >= self._size:
+                if self._count_hanging() >= self._size:
+                    stuck = ", ".join(sorted({other.operation for other in self._in_flight}))
+                    raise HostUnavailable(
+                        f"{call.operation} on host {self._peer} was not tried: {self._size} earlier calls hang ({stuck}). "
+                        "Look at libvirtd and the storage of the host.",
+                        operation=call.operation,
+                        host=self._peer,
+                        reason="calls hang",
+                    )
+                # Woken by a call that ends, or when the next one becomes overdue.
+                next_overdue = min((other.remaining for other in self._in_flight if other.remaining > 0), default=0.0)
+                if call.remaining <= 0:
+                    raise BackendTimeout(
+                        f"{call.operation} on host {self._peer} found no free connection within {call.seconds:g} s and was "
+                        "not tried. Try again.",
+                        operation=call.operation,
+                        host=self._peer,
+                        reason="busy",
+                        seconds=call.seconds,
+                    )
+                self._condition.wait(max(0.001, min(call.remaining, next_overdue)))
+            call.beat()
+            self._in_flight.add(call)

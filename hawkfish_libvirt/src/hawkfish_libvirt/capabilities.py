@@ -1,0 +1,74 @@
+"""What libvirt says of a host: its capabilities XML and those of its emulator, as objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hawkfish_libvirt.xml_tools import attribute, parse_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostCapabilities:
+    """The parts of `virConnectGetCapabilities` that matter here; `qemu_user` is the numeric user of QEMU processes."""
+
+    uuid: str
+    architecture: str
+    cpu_model: str
+    guest_types: frozenset[str]
+    qemu_user: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> HostCapabilities:
+        """Reads the XML."""
+        root = parse_text(text)
+        architecture = root.findtext("host/cpu/arch", "")
+        guests = root.findall(f"guest/arch[@name='{architecture}']/domain")
+        return cls(
+            uuid=root.findtext("host/uuid", ""),
+            architecture=architecture,
+            cpu_model=root.findtext("host/cpu/model", ""),
+            guest_types=frozenset(guest.get("type", "") for guest in guests),
+            qemu_user=_qemu_user(text),
+        )
+
+
+def _qemu_user(text: str) -> int | None:
+    for model in parse_text(text).findall("host/secmodel"):
+        if model.findtext("model") == "dac":
+            label = model.findtext("baselabel") or ""
+            user = label.split(":")[0].lstrip("+")
+            return int(user) if user.isdecimal() else None
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulatorCapabilities:
+    """The parts of `virConnectGetDomainCapabilities` that matter here."""
+
+    emulator: str
+    machine_type: str
+    uefi: bool
+    cpu_modes: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str) -> EmulatorCapabilities:
+        """Reads the XML."""
+        root = parse_text(text)
+        firmwares = [value.text for value in root.findall("os/enum[@name='firmware']/value")]
+        modes = [mode.get("name", "") for mode in root.findall("cpu/mode") if mode.get("supported") == "yes"]
+        return cls(
+            emulator=root.findtext("path", ""),
+            machine_type=root.findtext("machine", ""),
+            uefi="efi" in firmwares,
+            cpu_modes=frozenset(modes),
+        )
+
+
+def pool_path(text: str) -> str:
+    """The folder in a pool's XML."""
+    return parse_text(text).findtext("target/path", "")
+
+
+def network_bridge(text: str) -> str | None:
+    """The bridge in a network's XML."""
+    return attribute(parse_text(text), "bridge", "name")

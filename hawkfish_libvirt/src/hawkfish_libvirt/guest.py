@@ -1,0 +1,168 @@
+"""One domain: thin, blocking, and only ever used inside a call with a deadline. libvirt's errors pass through."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import libvirt
+
+from hawkfish.domain.machines import MachineObservation, MachineStamp, PowerState, Screenshot
+from hawkfish.errors import Conflict
+from hawkfish_libvirt.layout import observe_machine
+from hawkfish_libvirt.machine_xml import NAMESPACE, PREFIX, DiskXml, MachineXml, Run, build_metadata
+from hawkfish_libvirt.xml_tools import to_text
+
+_STATES = {
+    libvirt.VIR_DOMAIN_RUNNING: PowerState.ON,
+    libvirt.VIR_DOMAIN_BLOCKED: PowerState.ON,
+    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.PAUSED,
+    # The guest has halted and the process still stands: it is on its way out.
+    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.POWERING_OFF,
+    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.OFF,
+    libvirt.VIR_DOMAIN_CRASHED: PowerState.OFF,
+    libvirt.VIR_DOMAIN_NOSTATE: PowerState.OFF,
+}
+
+
+class Guest:
+    """A domain that was looked up just now."""
+
+    def __init__(self, raw: libvirt.virConnect, domain: libvirt.virDomain) -> None:
+        self._raw = raw
+        self._domain = domain
+
+    @property
+    def id(self) -> UUID:
+        """Its UUID."""
+        return UUID(bytes=self._domain.UUID())
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self._domain.name())
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has a hypervisor process."""
+        return bool(self._domain.isActive())
+
+    @property
+    def power_state(self) -> PowerState:
+        """Its state now."""
+        return _STATES.get(self._domain.state()[0], PowerState.OFF)
+
+    def definition(self) -> MachineXml:
+        """What the next start would use."""
+        return MachineXml.parse(self.definition_text())
+
+    def definition_text(self) -> str:
+        """The same as libvirt's XML."""
+        return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def live(self) -> MachineXml:
+        """What runs now; the definition while it is off."""
+        return MachineXml.parse(self._domain.XMLDesc(0))
+
+    def observe(self) -> MachineObservation:
+        """What core is told."""
+        machine, state = self.live(), self.power_state
+        run_id = None
+        if state is not PowerState.OFF:
+            number = self._domain.ID()
+            # Started by us it bears an id of its own; started by others libvirt's number has to do.
+            run_id = machine.run.id if machine.run else f"domain-{number}"
+        return observe_machine(machine, state, run_id)
+
+    def require_active(self, operation: str) -> None:
+        """Refuses what only a running machine can do.
+
+        Raises:
+            Conflict: It is off.
+        """
+        if not self.is_active:
+            raise Conflict(f"{operation} of machine {self.name} is not possible: it is off. Start it first.")
+
+    def stamp_running(self, stamp: MachineStamp) -> None:
+        """Writes a new stamp into the running domain; its definition has it already."""
+        self._write_metadata(stamp, self.live().run)
+
+    def write_run(self, run: Run) -> None:
+        """Writes what is known of this run into the running domain."""
+        stamp = self.live().stamp
+        if stamp is not None:
+            self._write_metadata(stamp, run)
+
+    def _write_metadata(self, stamp: MachineStamp, run: Run | None) -> None:
+        self._domain.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+            to_text(build_metadata(stamp, run)),
+            PREFIX,
+            NAMESPACE,
+            libvirt.VIR_DOMAIN_AFFECT_LIVE,
+        )
+
+    def undefine(self) -> None:
+        """Removes the definition and the firmware's variables."""
+        self._domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
+    def power_off(self) -> None:
+        """Cuts the power."""
+        if not self.is_active:
+            return
+        try:
+            self._domain.destroy()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise  # OPERATION_INVALID: it went off by itself meanwhile
+
+    def shut_down(self) -> None:
+        """Presses the power button."""
+        self._domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+
+    def reset(self) -> None:
+        """Presses the reset button."""
+        self._domain.reset()
+
+    def send_nmi(self) -> None:
+        """Sends a non-maskable interrupt."""
+        self._domain.injectNMI()
+
+    def pause(self) -> None:
+        """Stops the processors."""
+        if self._domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+            self._domain.suspend()
+
+    def resume(self) -> None:
+        """Continues."""
+        if self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            self._domain.resume()
+
+    def screenshot(self) -> Screenshot:
+        """A picture of the first screen."""
+        stream = self._raw.newStream()
+        try:
+            media_type = str(self._domain.screenshot(stream, 0))
+            pieces = []
+            while piece := stream.recv(262144):
+                pieces.append(piece)
+            stream.finish()
+        except libvirt.libvirtError:
+            stream.abort()
+            raise
+        return Screenshot(media_type=media_type, data=b"".join(pieces))
+
+    def update_drive(self, drive: DiskXml, *, live: bool) -> None:
+        """Puts another medium into a drive, in the running domain or in the definition."""
+        flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if live else libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        # Forced: the guest may have locked the tray, and a BMC's user decides.
+        self._domain.updateDeviceFlags(to_text(drive.build()), flags | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE)
+
+    def monitor(self, command: str, **arguments: object) -> object:
+        """Sends a QMP command and gives what it returns."""
+        import libvirt_qemu
+
+        request = json.dumps({"execute": command, "arguments": arguments})
+        answer = json.loads(libvirt_qemu.qemuMonitorCommand(self._domain, request, 0))
+        return answer.get("return")

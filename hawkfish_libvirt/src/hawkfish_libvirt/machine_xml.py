@@ -1,0 +1,369 @@
+"""libvirt's domain XML as objects: `MachineXml.parse(text)` and `MachineXml.build()`.
+
+The objects hold what HawkFish sets or looks at. What a foreign definition has besides is not kept, so foreign machines are
+never redefined from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+from xml.etree import ElementTree as ET
+
+from hawkfish.domain.machines import MachineStamp
+from hawkfish_libvirt.source_xml import Source, build_source, parse_source
+from hawkfish_libvirt.xml_tools import add, attribute, parse_text, to_text
+
+NAMESPACE = "https://hawkfish.dev/xmlns/libvirt/machine/1"
+PREFIX = "hawkfish"
+ET.register_namespace(PREFIX, NAMESPACE)
+
+Address = tuple[tuple[str, str], ...]
+"""Attributes of an `<address>` element: where libvirt has put a device; kept when a machine is redefined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is known of one run of a machine: written into the running domain's metadata only.
+
+    Attributes:
+        id: Random; changes with every start.
+        override: The boot device group that this run tries first, if any.
+        once: The override must be taken back as soon as firmware has read it.
+    """
+
+    id: str
+    override: str | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskXml:
+    """A disk or a drive with a changeable medium; `id` becomes the device's alias and a disk's serial number."""
+
+    target: str
+    bus: str
+    device: str = "disk"
+    id: str | None = None
+    source: Source | None = None
+    format: str = "raw"
+    cache: str | None = None
+    io: str | None = None
+    discard: str | None = None
+    serial: str | None = None
+    read_only: bool = False
+    shareable: bool = False
+    boot_order: int | None = None
+    alias: str | None = None
+    address: Address = ()
+
+    def build(self) -> ET.Element:
+        """The `<disk>` element."""
+        kind = self.source.xml_type if self.source else "file"
+        element = ET.Element("disk", type=kind, device=self.device)
+        driver = add(element, "driver", name="qemu", type=self.format)
+        for name, value in (("cache", self.cache), ("io", self.io), ("discard", self.discard)):
+            if value:
+                driver.set(name, value)
+        if self.source:
+            element.append(build_source(self.source))
+        add(element, "target", dev=self.target, bus=self.bus)
+        if self.read_only:
+            add(element, "readonly")
+        if self.shareable:
+            add(element, "shareable")
+        if self.serial:
+            add(element, "serial", text=self.serial)
+        _add_common(element, self.boot_order, self.alias, self.address)
+        return element
+
+    @classmethod
+    def parse(cls, element: ET.Element) -> DiskXml:
+        """Reads a `<disk>` element."""
+        driver = element.find("driver")
+        alias = attribute(element, "alias", "name")
+        serial = element.findtext("serial")
+        target = attribute(element, "target", "dev") or ""
+        return cls(
+            target=target,
+            bus=attribute(element, "target", "bus") or "",
+            device=element.get("device", "disk"),
+            id=_own_alias(alias) or serial or target,
+            source=parse_source(element),
+            format=(driver.get("type") if driver is not None else None) or "raw",
+            cache=driver.get("cache") if driver is not None else None,
+            io=driver.get("io") if driver is not None else None,
+            discard=driver.get("discard") if driver is not None else None,
+            serial=serial,
+            read_only=element.find("readonly") is not None,
+            shareable=element.find("shareable") is not None,
+            alias=alias,
+            boot_order=_parse_boot_order(element),
+            address=_parse_address(element),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterfaceXml:
+    """A network interface; `kind` is libvirt's type (`network`, `bridge`, `user`, ...), `source` its name."""
+
+    mac_address: str
+    kind: str
+    source: str | None = None
+    model: str | None = None
+    vlan: int | None = None
+    boot_order: int | None = None
+    alias: str | None = None
+    address: Address = ()
+
+    def build(self) -> ET.Element:
+        """The `<interface>` element."""
+        element = ET.Element("interface", type=self.kind)
+        add(element, "mac", address=self.mac_address)
+        if self.source is not None:
+            add(element, "source", **{self.kind: self.source})
+        if self.model:
+            add(element, "model", type=self.model)
+        if self.vlan is not None:
+            add(add(element, "vlan"), "tag", id=str(self.vlan))
+        _add_common(element, self.boot_order, self.alias, self.address)
+        return element
+
+    @classmethod
+    def parse(cls, element: ET.Element) -> InterfaceXml:
+        """Reads an `<interface>` element."""
+        kind = element.get("type", "")
+        tag = attribute(element, "vlan/tag", "id")
+        return cls(
+            mac_address=(attribute(element, "mac", "address") or "").lower(),
+            kind=kind,
+            source=attribute(element, "source", kind),
+            model=attribute(element, "model", "type"),
+            vlan=int(tag) if tag else None,
+            alias=attribute(element, "alias", "name"),
+            boot_order=_parse_boot_order(element),
+            address=_parse_address(element),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirmwareXml:
+    """What starts the machine. For UEFI libvirt picks the image by its features; what it has picked is kept."""
+
+    uefi: bool
+    loader: str | None = None
+    nvram: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineXml:
+    """A whole `<domain>`."""
+
+    id: UUID
+    name: str
+    vcpus: int
+    memory_kib: int
+    virt_type: str = "qemu"
+    architecture: str = "x86_64"
+    machine_type: str = "q35"
+    cpu_mode: str | None = None
+    firmware: FirmwareXml = field(default_factory=lambda: FirmwareXml(uefi=False))
+    stamp: MachineStamp | None = None
+    run: Run | None = None
+    disks: tuple[DiskXml, ...] = ()
+    interfaces: tuple[InterfaceXml, ...] = ()
+    graphics: bool = False
+    serial: bool = False
+    serial_log: str | None = None
+    random: bool = False
+
+    @property
+    def devices(self) -> tuple[DiskXml | InterfaceXml, ...]:
+        """Disks, then interfaces: what firmware can boot from."""
+        return self.disks + self.interfaces
+
+    def build(self) -> str:
+        """The XML text."""
+        root = ET.Element("domain", type=self.virt_type)
+        add(root, "name", text=self.name)
+        add(root, "uuid", text=str(self.id))
+        if self.stamp is not None:
+            add(root, "metadata").append(build_metadata(self.stamp, self.run))
+        add(root, "memory", text=str(self.memory_kib), unit="KiB")
+        add(root, "vcpu", text=str(self.vcpus))
+        self._build_system(root)
+        devices = add(root, "devices")
+        for device in self.devices:
+            devices.append(device.build())
+        self._build_fixed_devices(devices)
+        return to_text(root)
+
+    def _build_system(self, root: ET.Element) -> None:
+        system = ET.SubElement(root, "os")
+        if self.firmware.uefi:
+            system.set("firmware", "efi")
+        add(system, "type", text="hvm", arch=self.architecture, machine=self.machine_type)
+        if self.firmware.uefi:
+            features = add(system, "firmware")
+            # Secure boot asks for signed boot loaders; the plain pair boots everything.
+            add(features, "feature", enabled="no", name="enrolled-keys")
+            add(features, "feature", enabled="no", name="secure-boot")
+            if self.firmware.loader:
+                add(system, "loader", text=self.firmware.loader, readonly="yes", type="pflash")
+            if self.firmware.nvram:
+                add(system, "nvram", text=self.firmware.nvram)
+        features = add(root, "features")
+        add(features, "acpi")
+        add(features, "apic")
+        if self.cpu_mode:
+            add(root, "cpu", mode=self.cpu_mode)
+        add(root, "clock", offset="utc")
+        add(root, "on_poweroff", text="destroy")
+        add(root, "on_reboot", text="restart")
+        add(root, "on_crash", text="destroy")
+
+    def _build_fixed_devices(self, devices: ET.Element) -> None:
+        if self.serial:
+            port = add(devices, "serial", type="pty")
+            if self.serial_log:
+                add(port, "log", file=self.serial_log, append="on")
+            add(port, "target", port="0")
+        if self.graphics:
+            screen = add(devices, "graphics", type="vnc")
+            add(screen, "listen", type="socket")
+            add(add(devices, "video"), "model", type="vga")
+            add(devices, "controller", type="usb", model="qemu-xhci")
+            add(devices, "input", type="tablet", bus="usb")
+        if self.random:
+            add(add(devices, "rng", model="virtio"), "backend", text="/dev/urandom", model="random")
+
+    @classmethod
+    def parse(cls, text: str) -> MachineXml:
+        """Reads libvirt's XML, of our machines and of others."""
+        root = parse_text(text)
+        stamp, run = parse_metadata(root.find(f"metadata/{{{NAMESPACE}}}machine"))
+        system_type = root.find("os/type")
+        serial_log = attribute(root, "devices/serial/log", "file")
+        cpu = root.find("cpu")
+        return cls(
+            id=UUID(root.findtext("uuid", "")),
+            name=root.findtext("name", ""),
+            vcpus=int(root.findtext("vcpu", "1")),
+            memory_kib=_memory_kib(root.find("memory")),
+            virt_type=root.get("type", ""),
+            architecture=(system_type.get("arch") if system_type is not None else None) or "",
+            machine_type=(system_type.get("machine") if system_type is not None else None) or "",
+            cpu_mode=cpu.get("mode") if cpu is not None else None,
+            firmware=_parse_firmware(root),
+            stamp=stamp,
+            run=run,
+            disks=tuple(DiskXml.parse(item) for item in root.findall("devices/disk")),
+            interfaces=tuple(InterfaceXml.parse(item) for item in root.findall("devices/interface")),
+            graphics=root.find("devices/graphics") is not None,
+            serial=root.find("devices/serial") is not None,
+            serial_log=serial_log,
+            random=root.find("devices/rng") is not None,
+        )
+
+
+def edit_for_start(text: str, machine: MachineXml, run: Run) -> str:
+    """The definition `text` with the boot order of `machine` and with `run`; all else stays as libvirt has it."""
+    root = parse_text(text)
+    elements = [*root.findall("devices/disk"), *root.findall("devices/interface")]
+    for element, item in zip(elements, machine.devices, strict=True):
+        for boot in element.findall("boot"):
+            element.remove(boot)
+        if item.boot_order is not None:
+            add(element, "boot", order=str(item.boot_order))
+    ours = root.find(f"metadata/{{{NAMESPACE}}}machine")
+    if ours is not None:
+        for old in ours.findall(f"{{{NAMESPACE}}}run"):
+            ours.remove(old)
+        ET.SubElement(ours, f"{{{NAMESPACE}}}run", _run_attributes(run))
+    return to_text(root)
+
+
+def build_metadata(stamp: MachineStamp, run: Run | None = None) -> ET.Element:
+    """Our element within `<metadata>`."""
+    element = ET.Element(f"{{{NAMESPACE}}}machine")
+    ET.SubElement(
+        element,
+        f"{{{NAMESPACE}}}stamp",
+        {"installation": stamp.installation_id, "task": stamp.task_id, "epoch": str(stamp.epoch)},
+    )
+    if run is not None:
+        ET.SubElement(element, f"{{{NAMESPACE}}}run", _run_attributes(run))
+    return element
+
+
+def _run_attributes(run: Run) -> dict[str, str]:
+    attributes = {"id": run.id}
+    if run.override:
+        attributes |= {"override": run.override, "once": "yes" if run.once else "no"}
+    return attributes
+
+
+def parse_metadata(element: ET.Element | None) -> tuple[MachineStamp | None, Run | None]:
+    """Reads our element; a machine without it, or with one that is not whole, is not ours."""
+    if element is None:
+        return None, None
+    found, run = element.find(f"{{{NAMESPACE}}}stamp"), element.find(f"{{{NAMESPACE}}}run")
+    stamp = None
+    if found is not None and found.get("installation"):
+        epoch = found.get("epoch", "")
+        stamp = MachineStamp(
+            installation_id=found.get("installation", ""),
+            task_id=found.get("task", ""),
+            epoch=int(epoch) if epoch.isdecimal() else 0,
+        )
+    if run is None or not run.get("id"):
+        return stamp, None
+    return stamp, Run(id=run.get("id", ""), override=run.get("override"), once=run.get("once") == "yes")
+
+
+def own_alias(name: str) -> str:
+    """The alias of a device of ours; libvirt keeps those that begin with `ua-`."""
+    return f"ua-{name}"
+
+
+def _own_alias(alias: str | None) -> str | None:
+    return alias.removeprefix("ua-") if alias and alias.startswith("ua-") else None
+
+
+def _add_common(element: ET.Element, boot_order: int | None, alias: str | None, address: Address) -> None:
+    if boot_order is not None:
+        add(element, "boot", order=str(boot_order))
+    if alias:
+        add(element, "alias", name=alias)
+    if address:
+        add(element, "address", **dict(address))
+
+
+def _parse_boot_order(element: ET.Element) -> int | None:
+    order = attribute(element, "boot", "order")
+    return int(order) if order else None
+
+
+def _parse_address(element: ET.Element) -> Address:
+    address = element.find("address")
+    return tuple(sorted(address.attrib.items())) if address is not None else ()
+
+
+_UNITS = {"b": 1 / 1024, "bytes": 1 / 1024, "KiB": 1, "k": 1, "MiB": 1024, "M": 1024, "GiB": 1024**2, "G": 1024**2}
+
+
+def _memory_kib(element: ET.Element | None) -> int:
+    if element is None:
+        return 0
+    return int(int(element.text or "0") * _UNITS.get(element.get("unit", "KiB"), 1))
+
+
+def _parse_firmware(root: ET.Element) -> FirmwareXml:
+    system, loader = root.find("os"), root.find("os/loader")
+    by_name = system is not None and system.get("firmware") == "efi"
+    by_loader = loader is not None and loader.get("type") == "pflash"
+    return FirmwareXml(
+        uefi=by_name or by_loader,
+        loader=(loader.text or "").strip() or None if loader is not None else None,
+        nvram=root.findtext("os/nvram") or None,
+    )
