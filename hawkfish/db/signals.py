@@ -14,6 +14,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import psycopg
 import structlog
@@ -54,7 +55,7 @@ class Subscription:
         """Ends the subscription."""
         self._close()
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +88,7 @@ class SocketSignals(Signals):
         """Writes one byte to every socket whose name begins with the channel; dead sockets are removed."""
         prefix = f"{channel}~"
         try:
-            names = [name for name in os.listdir(self._folder) if name.startswith(prefix)]
+            names = [file.name for file in self._folder.iterdir() if file.name.startswith(prefix)]
         except FileNotFoundError:
             return
         if not names:

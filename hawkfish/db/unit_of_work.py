@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from hawkfish.db.base import Base
 from hawkfish.db.repositories.accounts import AccountRepository
 from hawkfish.db.repositories.audit import AuditRepository
+from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
 from hawkfish.db.repositories.sessions import SessionRepository
+from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.db.repositories.task_workers import TaskWorkerRepository
 from hawkfish.db.repositories.tasks import TaskRepository
 from hawkfish.db.signals import Signals
@@ -57,6 +59,21 @@ class UnitOfWork:
     def audit(self) -> AuditRepository:
         """Who did what."""
         return AuditRepository(self)
+
+    @cached_property
+    def hosts(self) -> HostRepository:
+        """Hosts."""
+        return HostRepository(self)
+
+    @cached_property
+    def pools(self) -> PoolRepository:
+        """Storage pools."""
+        return PoolRepository(self)
+
+    @cached_property
+    def systems(self) -> SystemRepository:
+        """Systems with their disks and network interfaces."""
+        return SystemRepository(self)
 
     @property
     def is_postgresql(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
@@ -63,7 +64,7 @@ class TaskRepository:
             )
         return task
 
-    def list(
+    def search(
         self,
         *,
         after: int = 0,
@@ -115,7 +116,8 @@ class TaskRepository:
 
     def find_joinable(self, join_key: str) -> Task | None:
         """The task that an identical request would join."""
-        row = self._session.scalars(select(TaskRow).where(TaskRow.join_key == join_key)).one_or_none()
+        statement = select(TaskRow).where(TaskRow.join_key == join_key).execution_options(populate_existing=True)
+        row = self._session.scalars(statement).one_or_none()
         return None if row is None else _to_task(row)
 
     def has_followers(self, task: Task) -> bool:
@@ -221,17 +223,14 @@ class TaskRepository:
         """
         return self._write(and_(TaskRow.id == task_id, TaskRow.ended_at.is_(None), *conditions), values)
 
-    def change_unclaimed(self, task_id: str, **values: Any) -> bool:
-        """Writes to a task that no worker has at this moment."""
-        return self.change(task_id, TaskRow.worker_id.is_(None), **values)
-
-    def change_claimed(self, task_id: str, **values: Any) -> bool:
-        """Writes a wish to a task that a worker has at this moment."""
-        return self.change(task_id, TaskRow.worker_id.is_not(None), **values)
+    def change_unclaimed(self, task_id: str, *, at_epoch: int | None = None, **values: Any) -> bool:
+        """Writes to a task that no worker has at this moment, and none has had since `at_epoch`."""
+        same = () if at_epoch is None else (TaskRow.epoch == at_epoch,)
+        return self.change(task_id, TaskRow.worker_id.is_(None), *same, **values)
 
     def children(self, task_id: str) -> list[Task]:
         """The children of a task in the order of acceptance."""
-        return self.list(parent_id=task_id)
+        return self.search(parent_id=task_id)
 
     def wishes(self, worker_id: int) -> dict[str, tuple[bool, str | None, bool]]:
         """Abort requested, its reason, and pause requested, of each task that a worker has."""
@@ -247,7 +246,7 @@ class TaskRepository:
         statement = select(TaskRow).where(
             TaskRow.ended_at.is_(None), TaskRow.deadline < self._uow.now(), ~TaskRow.abort_requested, ~TaskRow.undoing
         )
-        return [_to_task(row) for row in self._session.scalars(statement)]
+        return [_to_task(row) for row in self._session.scalars(statement.execution_options(populate_existing=True))]
 
     # --- claiming ------------------------------------------------------------------------------------------------
 
@@ -293,6 +292,14 @@ class TaskRepository:
         Returns:
             The task as it was just before, but with its new epoch; None if a limit was reached in the meantime.
         """
+        try:
+            with self._session.begin_nested():
+                return self._claim(task_id, worker_id)
+        except IntegrityError:
+            # Another worker holds one of its keys since we looked, or has declared this worker dead.
+            return None
+
+    def _claim(self, task_id: str, worker_id: int) -> Task | None:
         limits = self._session.scalars(select(TaskLimitRow).where(TaskLimitRow.task_id == task_id)).all()
         if limits:
             self._uow.serialize_on(f"limit:{limit.key}" for limit in limits)
@@ -306,11 +313,10 @@ class TaskRepository:
         )
         before = self.get(task_id)
         now = self._uow.now()
-        undoing = before.undoing
         self._write(
             TaskRow.id == task_id,
             {
-                "state": TaskState.UNDOING if undoing else TaskState.RUNNING,
+                "state": TaskState.UNDOING if before.undoing else TaskState.RUNNING,
                 "worker_id": worker_id,
                 "epoch": before.epoch + 1,
                 "step_begun": True,
@@ -320,7 +326,7 @@ class TaskRepository:
         )
         if before.epoch == 0:
             self.note(task_id, "started", "A worker has begun.", epoch=1, at=now)
-        return Task(**{**_shallow(before), "epoch": before.epoch + 1, "worker_id": worker_id})
+        return replace(before, epoch=before.epoch + 1, worker_id=worker_id)
 
     # --- writing under the fence ---------------------------------------------------------------------------------
 
@@ -441,7 +447,3 @@ def _to_task(row: TaskRow) -> Task:
     given = {name: getattr(row, name) for name in values if name not in {"error", "locks", "cancelled_ids"}}
     error = None if row.error is None else TaskError(**row.error)
     return Task(**given, error=error, locks=tuple(row.locks), cancelled_ids=tuple(row.cancelled_ids))
-
-
-def _shallow(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in Task.__dataclass_fields__}

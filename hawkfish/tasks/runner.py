@@ -1,0 +1,271 @@
+"""The worker's side: claims tasks, runs each in a native thread, beats, and takes over from the dead."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from hawkfish.db import Database, UnitOfWork
+from hawkfish.db.presence import Presence, presence_for
+from hawkfish.db.repositories.tasks import WORKER_CHANNEL
+from hawkfish.db.signals import Subscription
+from hawkfish.domain.tasks import Task, TaskLane
+from hawkfish.errors import HawkFishError
+from hawkfish.tasks.context import Wishes
+from hawkfish.tasks.execution import FIRST_BACKOFF_SECONDS, Execution
+from hawkfish.tasks.kinds import TaskRegistry
+from hawkfish.tasks.queue import TaskQueue
+
+log = structlog.get_logger(__name__)
+
+EXIT_LEASE_LOST = 75
+PURGE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerSettings:
+    """How a worker behaves; the defaults are for service, tests shorten them."""
+
+    threads: int = 8
+    """Tasks of the normal lane that run at once."""
+    urgent_threads: int = 64
+    lease: float = 10.0
+    """Seconds without a beat after which others take over."""
+    poll: float = 0.5
+    """Seconds between two looks at the database where no wake-up comes."""
+    sweep: float = 1.0
+    """Seconds between two looks for dead workers and passed deadlines."""
+    retention: timedelta = timedelta(days=14)
+    grace: float = 10.0
+    """Seconds that running steps are given at the end."""
+    undo_backoff: float = FIRST_BACKOFF_SECONDS
+    """Seconds until a failed undo is tried again, doubled each time."""
+
+
+def _exit_now() -> None:
+    os._exit(EXIT_LEASE_LOST)
+
+
+def _clock() -> float:
+    """A clock that goes on while the process is stopped and the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Runner:
+    """One worker.
+
+    Args:
+        database: Where the tasks are.
+        registry: The kinds it can run; others, and newer ones, are left alone.
+        settings: How it behaves.
+        on_lost: What to do when its lease is lost or late: nothing less than ending the process keeps its steps from
+            running beside those of the worker that takes over.
+
+    Raises:
+        WorkerAlreadyRunning: Another worker has this SQLite database.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        registry: TaskRegistry,
+        settings: RunnerSettings | None = None,
+        *,
+        on_lost: Callable[[], None] = _exit_now,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._settings = settings or RunnerSettings()
+        self._on_lost = on_lost
+        self._queue = TaskQueue(database, registry)
+        self._presence: Presence = presence_for(database)
+        self._running: dict[str, tuple[Task, Wishes]] = {}
+        self._running_lock = threading.Lock()
+        self._idle = threading.Condition(self._running_lock)
+        self._ended = threading.Event()
+        self._last_beat = _clock()
+        self._suspects: dict[int, float] = {}
+        self._next_sweep = 0.0
+        self._next_purge = 0.0
+        self.worker_id = 0
+
+    def run(self, stop: threading.Event) -> bool:
+        """Works until `stop` is set, then lets running steps end.
+
+        Returns:
+            Whether all tasks were given back; if not, the process must end, so that others can take them over.
+        """
+        self._enter()
+        helpers = [
+            threading.Thread(target=self._beat, name="task-beat", daemon=True),
+            threading.Thread(target=self._watch, name="task-watch", daemon=True),
+        ]
+        for helper in helpers:
+            helper.start()
+        log.info("worker.started", worker=self.worker_id, kinds=len(list(self._registry)))
+        with self._database.subscribe(WORKER_CHANNEL) as subscription:
+            while not stop.is_set():
+                try:
+                    self._turn(subscription)
+                except HawkFishError as error:
+                    log.warning("worker.turn_failed", error=error.message)
+                subscription.wait(self._settings.poll)
+            clean = self._drain()
+        self._ended.set()
+        for helper in helpers:
+            helper.join()
+        if clean:
+            self._database.run(lambda uow: uow.task_workers.bury(self.worker_id))
+            self._presence.leave()
+        log.info("worker.stopped", worker=self.worker_id, clean=clean)
+        return clean
+
+    def _enter(self) -> None:
+        self.worker_id = self._database.run(
+            lambda uow: uow.task_workers.add(host=socket.gethostname(), pid=os.getpid(), lease=self._settings.lease)
+        )
+        self._last_beat = _clock()
+        self._presence.enter(self.worker_id)
+        if self._presence.alone:
+            for other in self._others():
+                self._bury(other)
+
+    def _drain(self) -> bool:
+        with self._idle:
+            for _, wishes in self._running.values():
+                wishes.stopping = True
+            return self._idle.wait_for(lambda: not self._running, self._settings.grace)
+
+    # --- dispatching ---------------------------------------------------------------------------------------------
+
+    def _turn(self, subscription: Subscription) -> None:
+        now = _clock()
+        if now >= self._next_sweep:
+            self._next_sweep = now + self._settings.sweep
+            self._sweep(now)
+        self._refresh_wishes()
+        for lane, most in (
+            (TaskLane.URGENT, self._settings.urgent_threads),
+            (TaskLane.NORMAL, self._settings.threads),
+        ):
+            with self._running_lock:
+                free = most - sum(task.lane is lane for task, _ in self._running.values())
+            if free > 0:
+                self._claim(lane, free, subscription)
+
+    def _refresh_wishes(self) -> None:
+        with self._running_lock:
+            running = dict(self._running)
+        if not running:
+            return
+        with self._database.read() as uow:
+            wishes_by_task = uow.tasks.wishes(self.worker_id)
+        for task_id, (_, wishes) in running.items():
+            if task_id in wishes_by_task:
+                abort, reason, pause = wishes_by_task[task_id]
+                wishes.update(abort=abort, reason=reason, pause=pause)
+
+    def _claim(self, lane: TaskLane, free: int, subscription: Subscription) -> None:
+        versions = self._registry.versions()
+        if not versions:
+            return
+        if self._database.is_sqlite:  # an idle worker reads only, and takes no write lock
+            with self._database.read() as uow:
+                if not uow.tasks.claimable(lane, versions, 1):
+                    return
+
+        def claim(uow: UnitOfWork) -> list[Task]:
+            ids = uow.tasks.claimable(lane, versions, free)
+            return [task for task in (uow.tasks.claim(each, self.worker_id) for each in ids) if task is not None]
+
+        for task in self._database.run(claim):
+            wishes = Wishes(abort=task.abort_requested, reason=task.abort_reason, pause=task.pause_requested)
+            with self._running_lock:
+                self._running[task.id] = (task, wishes)
+            threading.Thread(
+                target=self._execute, args=(task, wishes, subscription), name=f"task-{task.number}", daemon=True
+            ).start()
+
+    def _execute(self, task: Task, wishes: Wishes, subscription: Subscription) -> None:
+        structlog.contextvars.bind_contextvars(task=task.id)
+        try:
+            execution = Execution(self._database, self._queue, self._registry.get(task.kind), task, wishes)
+            execution.first_backoff = self._settings.undo_backoff
+            execution.run()
+        except Exception:
+            # The engine itself failed: the records are as they were, so this worker gives up its leases as if it had died.
+            log.exception("worker.engine_failed", task=task.id)
+            self._lose("the engine failed")
+        finally:
+            with self._idle:
+                self._running.pop(task.id, None)
+                self._idle.notify_all()
+            subscription.poke()
+
+    # --- living and dying ----------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._settings.lease / 4):
+            begun = _clock()
+            try:
+                alive = self._database.run(lambda uow: uow.task_workers.beat(self.worker_id, self._settings.lease))
+            except HawkFishError as error:
+                log.warning("worker.beat_failed", error=error.message)
+                continue
+            if not alive:
+                self._lose("others have declared this worker dead")
+                return
+            self._last_beat = begun
+
+    def _watch(self) -> None:
+        """Ends the process when its beat is late, before others may take over; checked apart from the beat, which may hang."""
+        while not self._ended.is_set():
+            if self._presence.wait_lost(self._settings.lease / 40) and not self._ended.is_set():
+                self._lose("the connection that shows its presence fell")
+                return
+            if _clock() - self._last_beat > self._settings.lease * 0.9:
+                self._lose("its beat is late")
+                return
+
+    def _lose(self, why: str) -> None:
+        with self._running_lock:
+            for _, wishes in self._running.values():
+                wishes.lose()
+        log.error("worker.lost", worker=self.worker_id, reason=why)
+        self._on_lost()
+
+    def _sweep(self, now: float) -> None:
+        self._database.run(self._queue.sweep)
+        if now >= self._next_purge:
+            self._next_purge = now + PURGE_SECONDS
+            self._database.run(lambda uow: uow.tasks.purge(uow.now() - self._settings.retention))
+        if self._presence.alone:
+            return
+        with self._database.read() as uow:
+            expired = uow.task_workers.ids(expired=True)
+        for other in expired:
+            if other != self.worker_id:
+                self._bury(other, only_if_expired=True)
+        for other in self._others():
+            if not self._presence.is_gone(other):
+                self._suspects.pop(other, None)
+            # One sweep's grace: a worker that lives and lost its connection ends itself in this time.
+            elif now - self._suspects.setdefault(other, now) >= self._settings.sweep * 0.9:
+                self._suspects.pop(other)
+                self._bury(other)
+
+    def _others(self) -> list[int]:
+        with self._database.read() as uow:
+            return [other for other in uow.task_workers.ids() if other != self.worker_id]
+
+    def _bury(self, worker_id: int, *, only_if_expired: bool = False) -> None:
+        tasks = self._database.run(lambda uow: uow.task_workers.bury(worker_id, only_if_expired=only_if_expired))
+        if tasks is not None:
+            log.warning("worker.took_over", worker=self.worker_id, dead=worker_id, tasks=len(tasks))

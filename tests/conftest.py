@@ -1,0 +1,69 @@
+"""Fixtures shared by all areas: a migrated database on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hawkfish.db import Database
+from tests.support.postgresql import TEMPLATE, PostgresqlServer, why_not
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server of this test run, with a migrated template database."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    server = PostgresqlServer()
+    try:
+        server.create(name=TEMPLATE)
+        template = Database(server.url(TEMPLATE))
+        template.upgrade()
+        template.close()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that tests copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    template = Database(f"sqlite:///{path}")
+    template.upgrade()
+    template.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database of this test."""
+    path = tmp_path / "hawkfish.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresqlServer) -> Iterator[str]:
+    """A migrated PostgreSQL database of this test."""
+    name = postgresql.create(template=TEMPLATE)
+    yield postgresql.url(name)
+    postgresql.drop(name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_postgresql)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of this test, once of each product."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The same, opened."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
