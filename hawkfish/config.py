@@ -43,6 +43,8 @@ class Settings:
     """PEM private key that belongs to `tls_certificate`."""
     admin_password: str | None = field(default=None, repr=False)
     """First password of the account `admin`, used only when the account is made."""
+    image_dirs: tuple[str, ...] = ()
+    """Folders of image files that disks may be made from; default `images` in the data directory."""
     api_workers: int = 1
     """gunicorn worker processes of the API."""
     sync_wait_ms: int = 800
@@ -59,7 +61,7 @@ class Settings:
     """Seconds that a lockout lasts."""
     basic_cache_seconds: int = 60
     """How long a verified Basic password is remembered (as a keyed hash, in memory)."""
-    task_workers: int = 8
+    task_workers: int = 16
     """Threads of the worker that run tasks."""
     task_lease_seconds: float = 10.0
     """Lease of a worker on its tasks; it renews it well before."""
@@ -103,6 +105,11 @@ class Settings:
         shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
         return f"{'https' if self.tls else 'http'}://{shown}:{self.port}"
+
+    @property
+    def image_folders(self) -> tuple[Path, ...]:
+        """Folders of image files that disks may be made from."""
+        return tuple(Path(item) for item in self.image_dirs) or (self.data_dir / "images",)
 
     @property
     def ca_file(self) -> Path:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
+from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import (
     BootDevice,
     DiskBus,
@@ -46,6 +47,24 @@ class ResetType(StrEnum):
     POWER_CYCLE = "PowerCycle"
     PAUSE = "Pause"
     RESUME = "Resume"
+
+
+RESET_CAPABILITIES: Mapping[ResetType, ComputeCapability | None] = MappingProxyType(
+    {
+        ResetType.ON: None,
+        ResetType.FORCE_OFF: None,
+        ResetType.GRACEFUL_SHUTDOWN: ComputeCapability.GRACEFUL_SHUTDOWN,
+        ResetType.GRACEFUL_RESTART: ComputeCapability.GRACEFUL_SHUTDOWN,
+        ResetType.FORCE_RESTART: None,
+        ResetType.FORCE_ON: None,
+        ResetType.PUSH_POWER_BUTTON: ComputeCapability.GRACEFUL_SHUTDOWN,
+        ResetType.POWER_CYCLE: None,
+        ResetType.NMI: ComputeCapability.NMI,
+        ResetType.PAUSE: ComputeCapability.PAUSE,
+        ResetType.RESUME: ComputeCapability.PAUSE,
+    }
+)
+"""What a host must offer for a reset type; None for what every driver does."""
 
 
 class BootOverrideEnabled(StrEnum):
@@ -101,7 +120,7 @@ class System:
         power_state: Last observed, or on its way (PoweringOn, PoweringOff) while an accepted task is to change it; None
             before the machine was first seen.
         stale: The host has not been heard of; what was observed may no longer be so.
-        reset_types: Those that the driver and the host really offer for this system.
+        capabilities: What its driver and host really offer.
         failure: Why the state is FAILED.
         run_id: Changes with each start; None while off.
     """
@@ -125,16 +144,22 @@ class System:
     run_id: str | None = None
     observed_at: datetime | None = None
     stale: bool = False
-    reset_types: tuple[ResetType, ...] = ()
-    boot_override_offered: bool = False
-    screenshot_offered: bool = False
-    serial_log_offered: bool = False
+    capabilities: frozenset[ComputeCapability] = frozenset()
     driver: str = ""
     hypervisor: str = ""
     architecture: str = ""
     failure: str = ""
     created_at: datetime | None = None
     version: int = 1
+
+    @property
+    def reset_types(self) -> tuple[ResetType, ...]:
+        """The reset types that the driver and the host really offer."""
+        return tuple(
+            reset_type
+            for reset_type, needed in RESET_CAPABILITIES.items()
+            if needed is None or needed in self.capabilities
+        )
 
     @property
     def disk_bytes(self) -> int:

@@ -2,6 +2,14 @@
 
 from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, SessionRow, UserRow
 from hawkfish.db.models.audit import AuditRow
+from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.systems import (
+    NetworkInterfaceRow,
+    ScreenshotRow,
+    SystemRow,
+    VolumeAttachmentRow,
+    VolumeRow,
+)
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow, TaskWorkerRow
 
 ALL = (
@@ -10,6 +18,14 @@ ALL = (
     SessionRow,
     UserRow,
     AuditRow,
+    HostRow,
+    StoragePoolRow,
+    StoragePoolHostRow,
+    SystemRow,
+    NetworkInterfaceRow,
+    VolumeRow,
+    VolumeAttachmentRow,
+    ScreenshotRow,
     TaskRow,
     TaskLockRow,
     TaskLimitRow,
@@ -20,13 +36,21 @@ ALL = (
 __all__ = [
     "ALL",
     "AuditRow",
+    "HostRow",
     "InstallationRow",
     "LoginFailureRow",
+    "NetworkInterfaceRow",
+    "ScreenshotRow",
     "SessionRow",
+    "StoragePoolHostRow",
+    "StoragePoolRow",
+    "SystemRow",
     "TaskHistoryRow",
     "TaskLimitRow",
     "TaskLockRow",
     "TaskRow",
     "TaskWorkerRow",
     "UserRow",
+    "VolumeAttachmentRow",
+    "VolumeRow",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, func
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hawkfish.db.base import Base, Instant, Json, Name, UuidKey, Version, enum_by_value
@@ -10,16 +10,18 @@ from hawkfish.domain.hosts import HostState
 
 
 class HostRow(Base):
-    """One host."""
+    """One host; `name_key` is its name in lower case, since `Rack1` and `rack1` are one host to people."""
 
     __tablename__ = "hf_hosts"
     __table_args__ = (
+        UniqueConstraint("name_key"),
         CheckConstraint("length(name) > 0", "name"),
         CheckConstraint("state <> 'Up' OR state_reason = ''", "reason"),
     )
 
     id: Mapped[UuidKey]
     name: Mapped[Name]
+    name_key: Mapped[Name]
     driver: Mapped[Name]
     uri: Mapped[str] = mapped_column(String(1024))
     settings: Mapped[Json]
@@ -34,24 +36,19 @@ class HostRow(Base):
     version: Mapped[Version]
 
 
-# Names differ by more than case: `Rack1` and `rack1` are one host to people.
-Index("uq_hf_hosts_name", func.lower(HostRow.name), unique=True)
-
-
 class StoragePoolRow(Base):
     """One pool: a definition that one or more hosts use."""
 
     __tablename__ = "hf_storage_pools"
+    __table_args__ = (UniqueConstraint("name_key"),)
 
     id: Mapped[UuidKey]
     name: Mapped[Name]
+    name_key: Mapped[Name]
     type: Mapped[Name]
     config: Mapped[Json]
     created_at: Mapped[Instant]
     version: Mapped[Version]
-
-
-Index("uq_hf_storage_pools_name", func.lower(StoragePoolRow.name), unique=True)
 
 
 class StoragePoolHostRow(Base):

@@ -11,8 +11,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    func,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,30 +26,23 @@ class SystemRow(Base):
     Attributes:
         power_transition: PoweringOn or PoweringOff from the acceptance of a task until its end.
         power_task_id: That task.
-        request_key: Idempotency key of the request that made it, and `request_digest` what it asked for.
     """
 
     __tablename__ = "hf_systems"
     __table_args__ = (
+        UniqueConstraint("name_key"),
         CheckConstraint("vcpus > 0", "vcpus"),
         CheckConstraint("memory_mib > 0", "memory"),
         CheckConstraint("length(name) BETWEEN 1 AND 64", "name"),
         CheckConstraint("(power_transition IS NULL) = (power_task_id IS NULL)", "transition"),
         CheckConstraint("boot_enabled = 'Disabled' OR boot_device IS NOT NULL", "boot"),
         Index("ix_hf_systems_host_id", "host_id"),
-        Index("ix_hf_systems_project_name", "project", "name"),
-        Index(
-            "uq_hf_systems_request_key",
-            "created_by",
-            "request_key",
-            unique=True,
-            sqlite_where=text("request_key IS NOT NULL"),
-            postgresql_where=text("request_key IS NOT NULL"),
-        ),
+        Index("ix_hf_systems_project_name_key", "project", "name_key"),
     )
 
     id: Mapped[UuidKey]
     name: Mapped[Name]
+    name_key: Mapped[Name]
     project: Mapped[Name]
     host_id: Mapped[str] = mapped_column(ForeignKey("hf_hosts.id"))
     state: Mapped[SystemState] = mapped_column(enum_by_value(SystemState, "state"))
@@ -72,12 +63,7 @@ class SystemRow(Base):
     stale: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Instant]
     created_by: Mapped[Name]
-    request_key: Mapped[str | None] = mapped_column(String(255))
-    request_digest: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[Version]
-
-
-Index("uq_hf_systems_name", func.lower(SystemRow.name), unique=True)
 
 
 class NetworkInterfaceRow(Base):

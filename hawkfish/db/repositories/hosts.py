@@ -1,0 +1,258 @@
+"""Hosts, and the pools on them: rows to domain values and back."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.systems import SystemRow, VolumeRow
+from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostState, Virtualisation
+from hawkfish.domain.machines import Firmware
+from hawkfish.domain.pools import Pool
+from hawkfish.domain.storage import PoolStats
+from hawkfish.errors import AlreadyExists, InUse, NotFound
+
+if TYPE_CHECKING:
+    from hawkfish.db.unit_of_work import UnitOfWork
+
+
+def facts_to_json(facts: HostFacts) -> dict[str, Any]:
+    """Facts as they are stored."""
+    values = asdict(facts)
+    return {key: sorted(value) if isinstance(value, frozenset) else value for key, value in values.items()}
+
+
+def facts_from_json(values: Mapping[str, Any]) -> HostFacts:
+    """Facts as they were stored; what an older version did not know takes its default."""
+    known = dict(values)
+    known["virtualisation"] = Virtualisation(known["virtualisation"])
+    known["capabilities"] = frozenset(ComputeCapability(item) for item in known.get("capabilities", ()))
+    known["firmwares"] = frozenset(Firmware(item) for item in known.get("firmwares", ()))
+    for key in ("networks", "bridges", "warnings"):
+        known[key] = tuple(known.get(key, ()))
+    return HostFacts(**known)
+
+
+class HostRepository:
+    """Hosts of one unit of work."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def list(self) -> list[Host]:
+        """All hosts by name."""
+        return [_to_host(row) for row in self._session.scalars(select(HostRow).order_by(HostRow.name_key))]
+
+    def find(self, id_or_name: UUID | str) -> Host | None:
+        """A host by its id, or by its name whatever the case."""
+        text = str(id_or_name)
+        row = self._session.scalars(
+            select(HostRow).where((HostRow.id == text) | (HostRow.name_key == text.lower())).limit(1)
+        ).one_or_none()
+        return None if row is None else _to_host(row)
+
+    def get(self, id_or_name: UUID | str) -> Host:
+        """The host.
+
+        Raises:
+            NotFound: There is none.
+        """
+        host = self.find(id_or_name)
+        if host is None:
+            raise NotFound(f"There is no host {id_or_name}; see `hawkfish hosts ls`.", kind="Host", id=str(id_or_name))
+        return host
+
+    def add(self, host: Host) -> None:
+        """Adds a host.
+
+        Raises:
+            AlreadyExists: The name is taken.
+        """
+        if self.find(host.name) is not None:
+            raise AlreadyExists(
+                f"A host named {host.name} exists; choose another name.", kind="Host", property="Name", value=host.name
+            )
+        self._session.execute(
+            insert(HostRow).values(
+                id=str(host.id),
+                name=host.name,
+                name_key=host.name.lower(),
+                driver=host.driver,
+                uri=host.uri,
+                settings=dict(host.settings),
+                labels=dict(host.labels),
+                state=host.state,
+                state_reason=host.state_reason,
+                schedulable=host.schedulable,
+                created_at=self._uow.now(),
+            )
+        )
+
+    def set_state(self, host_id: UUID | str, state: HostState, reason: str = "") -> bool:
+        """Records whether the host answers; True if that is news."""
+        now = self._uow.now()
+        seen = {"seen_at": now} if state is HostState.UP else {}
+        changed = self._session.execute(
+            update(HostRow)
+            .where(HostRow.id == str(host_id), (HostRow.state != state) | (HostRow.state_reason != reason))
+            .values(state=state, state_reason=reason, state_changed_at=now, version=HostRow.version + 1, **seen)
+        )
+        if changed.rowcount == 0 and seen:
+            self._session.execute(update(HostRow).where(HostRow.id == str(host_id)).values(**seen))
+        return bool(changed.rowcount)
+
+    def set_facts(self, host_id: UUID | str, facts: HostFacts) -> None:
+        """Records what a probe found; the version rises only if it is news."""
+        values = facts_to_json(facts)
+        row = self._session.get(HostRow, str(host_id))
+        if row is not None and row.facts != values:
+            self._uow.write_version(HostRow, str(host_id), None, facts=values)
+
+    def remove(self, host_id: UUID | str, expected_version: int | None = None) -> None:
+        """Removes a host that has no systems and no volumes.
+
+        Raises:
+            InUse: It has some.
+            PreconditionFailed: It has another version by now.
+        """
+        self._uow.write_version(HostRow, str(host_id), expected_version)
+        systems = self._session.scalar(
+            select(func.count()).select_from(SystemRow).where(SystemRow.host_id == str(host_id))
+        )
+        if systems:
+            raise InUse(
+                f"The host still has {systems} systems; delete or move them first.",
+                by=f"{systems} systems",
+                id=str(host_id),
+            )
+        if self._session.scalar(select(exists().where(VolumeRow.host_id == str(host_id)))):
+            raise InUse("The host still has volumes; delete them first.", by="volumes", id=str(host_id))
+        self._session.execute(delete(StoragePoolHostRow).where(StoragePoolHostRow.host_id == str(host_id)))
+        self._session.execute(delete(HostRow).where(HostRow.id == str(host_id)))
+
+
+class PoolRepository:
+    """Pools of one unit of work."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def list(self) -> list[Pool]:
+        """All pools by name."""
+        rows = self._session.scalars(select(StoragePoolRow).order_by(StoragePoolRow.name_key)).all()
+        return self._to_pools(rows)
+
+    def find(self, id_or_name: UUID | str) -> Pool | None:
+        """A pool by its id, or by its name whatever the case."""
+        text = str(id_or_name)
+        rows = self._session.scalars(
+            select(StoragePoolRow)
+            .where((StoragePoolRow.id == text) | (StoragePoolRow.name_key == text.lower()))
+            .limit(1)
+        ).all()
+        return next(iter(self._to_pools(rows)), None)
+
+    def get(self, id_or_name: UUID | str) -> Pool:
+        """The pool.
+
+        Raises:
+            NotFound: There is none.
+        """
+        pool = self.find(id_or_name)
+        if pool is None:
+            raise NotFound(f"There is no storage pool {id_or_name}.", kind="StoragePool", id=str(id_or_name))
+        return pool
+
+    def ensure(self, name: str, type_: str, config: Mapping[str, Any]) -> Pool:
+        """The pool of that name, made if there is none; of two that make it at once, one does."""
+        if (found := self.find(name)) is None:
+            # Another may make it in this moment; then it is read below.
+            with contextlib.suppress(IntegrityError), self._session.begin_nested():
+                self._session.execute(
+                    insert(StoragePoolRow).values(
+                        id=str(uuid.uuid4()),
+                        name=name,
+                        name_key=name.lower(),
+                        type=type_,
+                        config=dict(config),
+                        created_at=self._uow.now(),
+                    )
+                )
+            found = self.get(name)
+        return found
+
+    def attach(self, pool_id: UUID, host_id: UUID, *, ready: bool, stats: PoolStats | None = None) -> None:
+        """Records that the pool is (not yet) usable on the host."""
+        values: dict[str, Any] = {"ready": ready, "stats": None if stats is None else asdict(stats)}
+        key = {"pool_id": str(pool_id), "host_id": str(host_id)}
+        row = self._session.get(StoragePoolHostRow, key)
+        if row is None:
+            self._session.execute(insert(StoragePoolHostRow).values(**key, **values))
+        elif (row.ready, row.stats) != (ready, values["stats"]):
+            self._session.execute(
+                update(StoragePoolHostRow)
+                .where(StoragePoolHostRow.pool_id == key["pool_id"], StoragePoolHostRow.host_id == key["host_id"])
+                .values(**values)
+            )
+
+    def on_host(self, host_id: UUID | str) -> list[Pool]:
+        """Pools that are attached to the host, ready or not."""
+        rows = self._session.scalars(
+            select(StoragePoolRow)
+            .join(StoragePoolHostRow, StoragePoolHostRow.pool_id == StoragePoolRow.id)
+            .where(StoragePoolHostRow.host_id == str(host_id))
+            .order_by(StoragePoolRow.created_at, StoragePoolRow.id)
+        ).all()
+        return self._to_pools(rows)
+
+    def _to_pools(self, rows: Sequence[StoragePoolRow]) -> list[Pool]:
+        attached: dict[str, list[StoragePoolHostRow]] = {row.id: [] for row in rows}
+        for item in self._session.scalars(
+            select(StoragePoolHostRow)
+            .where(StoragePoolHostRow.pool_id.in_(attached))
+            .order_by(StoragePoolHostRow.host_id)
+        ):
+            attached[item.pool_id].append(item)
+        return [
+            Pool(
+                id=UUID(row.id),
+                name=row.name,
+                type=row.type,
+                config=MappingProxyType(dict(row.config)),
+                hosts=tuple(UUID(item.host_id) for item in attached[row.id] if item.ready),
+                stats=MappingProxyType(
+                    {UUID(item.host_id): PoolStats(**item.stats) for item in attached[row.id] if item.stats}
+                ),
+                version=row.version,
+            )
+            for row in rows
+        ]
+
+
+def _to_host(row: HostRow) -> Host:
+    return Host(
+        id=UUID(row.id),
+        name=row.name,
+        driver=row.driver,
+        uri=row.uri,
+        state=row.state,
+        state_reason=row.state_reason,
+        state_changed_at=row.state_changed_at,
+        seen_at=row.seen_at,
+        settings=MappingProxyType(dict(row.settings)),
+        labels=MappingProxyType(dict(row.labels)),
+        facts=None if row.facts is None else facts_from_json(row.facts),
+        schedulable=row.schedulable,
+        version=row.version,
+    )

@@ -1,0 +1,405 @@
+"""Systems with their disks and network interfaces: rows to domain values and back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hawkfish.db.models.hosts import HostRow
+from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
+from hawkfish.db.repositories.hosts import facts_from_json
+from hawkfish.domain.machines import (
+    Bridge,
+    LibvirtNetwork,
+    MachineObservation,
+    NetworkAttachment,
+    PowerState,
+    Screenshot,
+    UserMode,
+)
+from hawkfish.domain.systems import (
+    BootOverride,
+    System,
+    SystemDisk,
+    SystemNetworkInterface,
+    SystemState,
+)
+from hawkfish.errors import AlreadyExists, NotFound
+
+if TYPE_CHECKING:
+    from hawkfish.db.unit_of_work import UnitOfWork
+
+ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": LibvirtNetwork, "bridge": Bridge, "user": UserMode}
+
+
+class SystemRepository:
+    """Systems of one unit of work."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def page(self, *, skip: int = 0, top: int | None = None) -> list[System]:
+        """Systems in the order of their names."""
+        statement = select(SystemRow).order_by(SystemRow.name_key).offset(skip).limit(top)
+        return self._to_systems(self._session.scalars(statement).all())
+
+    def references(self, *, skip: int = 0, top: int | None = None) -> list[UUID]:
+        """Ids of systems in the order of their names; what a collection shows."""
+        statement = select(SystemRow.id).order_by(SystemRow.name_key).offset(skip).limit(top)
+        return [UUID(item) for item in self._session.scalars(statement)]
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._session.scalar(select(func.count()).select_from(SystemRow)) or 0)
+
+    def find(self, id_or_name: UUID | str) -> System | None:
+        """A system by its id, or by its name whatever the case."""
+        text = str(id_or_name)
+        statement = select(SystemRow).where(or_(SystemRow.id == text.lower(), SystemRow.name_key == text.lower()))
+        # A name may look like another system's id; the id wins.
+        rows = sorted(self._session.scalars(statement).all(), key=lambda row: row.id != text.lower())
+        return next(iter(self._to_systems(rows[:1])), None)
+
+    def get(self, id_or_name: UUID | str) -> System:
+        """The system.
+
+        Raises:
+            NotFound: There is none.
+        """
+        system = self.find(id_or_name)
+        if system is None:
+            raise NotFound(
+                f"There is no system {id_or_name}; see `hawkfish systems ls`.",
+                kind="ComputerSystem",
+                id=str(id_or_name),
+            )
+        return system
+
+    def on_host(self, host_id: UUID) -> list[System]:
+        """All systems of a host."""
+        return self._to_systems(self._session.scalars(select(SystemRow).where(SystemRow.host_id == str(host_id))).all())
+
+    def demand(self) -> dict[UUID, tuple[int, int]]:
+        """Sums of vCPUs and of memory in MiB that are given to systems, those being made included, by host."""
+        rows = self._session.execute(
+            select(SystemRow.host_id, func.sum(SystemRow.vcpus), func.sum(SystemRow.memory_mib)).group_by(
+                SystemRow.host_id
+            )
+        )
+        return {UUID(host): (int(vcpus), int(memory)) for host, vcpus, memory in rows}
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def add(self, system: System, *, created_by: str) -> None:
+        """Adds a system with its volumes and network interfaces.
+
+        Raises:
+            AlreadyExists: The name, the UUID or a MAC address is taken.
+        """
+        self._refuse_taken(system)
+        now = self._uow.now()
+        try:
+            with self._session.begin_nested():
+                self._insert(system, now, created_by)
+        except IntegrityError as error:
+            # Another took the name between the look above and now (PostgreSQL); the constraint has the last word.
+            raise AlreadyExists(
+                f"The name {system.name}, its UUID or a MAC address was taken in this moment; choose another.",
+                kind="ComputerSystem",
+                property="Name",
+                value=system.name,
+            ) from error
+
+    def _insert(self, system: System, now: datetime, created_by: str) -> None:
+        self._session.execute(
+            insert(SystemRow).values(
+                id=str(system.id),
+                name=system.name,
+                name_key=system.name.lower(),
+                project=system.project,
+                host_id=str(system.host_id),
+                state=system.state,
+                vcpus=system.vcpus,
+                memory_mib=system.memory_mib,
+                firmware=system.firmware,
+                description=system.description,
+                asset_tag=system.asset_tag,
+                labels=dict(system.labels),
+                boot_enabled=system.boot.enabled,
+                boot_device=system.boot.device,
+                created_at=now,
+                created_by=created_by,
+            )
+        )
+        for position, disk in enumerate(system.disks):
+            volume_id = str(uuid.uuid4())
+            self._session.execute(
+                insert(VolumeRow).values(
+                    id=volume_id,
+                    name=disk.volume_name,
+                    project=system.project,
+                    pool_id=str(disk.pool_id),
+                    host_id=str(system.host_id),
+                    capacity_bytes=disk.capacity_bytes,
+                    format=disk.format,
+                    image=disk.image,
+                    created_at=now,
+                )
+            )
+            self._session.execute(
+                insert(VolumeAttachmentRow).values(
+                    volume_id=volume_id, system_id=str(system.id), disk_id=disk.id, position=position, bus=disk.bus
+                )
+            )
+        for position, interface in enumerate(system.network_interfaces):
+            self._session.execute(
+                insert(NetworkInterfaceRow).values(
+                    system_id=str(system.id),
+                    position=position,
+                    mac_address=interface.mac_address,
+                    attachment=attachment_to_json(interface.attachment),
+                    model=interface.model,
+                )
+            )
+
+    def _refuse_taken(self, system: System) -> None:
+        taken = self._session.scalar(select(SystemRow.id).where(SystemRow.name_key == system.name.lower()))
+        if taken is not None:
+            raise AlreadyExists(
+                f"A system named {system.name} exists; choose another name.",
+                kind="ComputerSystem",
+                property="Name",
+                value=system.name,
+            )
+        if self._session.get(SystemRow, str(system.id)) is not None:
+            raise AlreadyExists(
+                f"A system with the UUID {system.id} exists; leave it out to get a new one.",
+                kind="ComputerSystem",
+                property="UUID",
+                value=str(system.id),
+            )
+        addresses = [item.mac_address for item in system.network_interfaces]
+        used = self._session.scalars(
+            select(NetworkInterfaceRow.mac_address).where(NetworkInterfaceRow.mac_address.in_(addresses))
+        ).first()
+        if used is not None:
+            raise AlreadyExists(
+                f"The MAC address {used} belongs to another system; leave it out to get a free one.",
+                kind="ComputerSystem",
+                property="MACAddress",
+                value=used,
+            )
+
+    def used_mac_addresses(self) -> frozenset[str]:
+        """MAC addresses that are taken."""
+        return frozenset(self._session.scalars(select(NetworkInterfaceRow.mac_address)))
+
+    def write(self, system_id: UUID, expected_version: int | None = None, **values: Any) -> int:
+        """Sets columns and raises the version; see `UnitOfWork.write_version`."""
+        return self._uow.write_version(SystemRow, str(system_id), expected_version, **values)
+
+    def begin_transition(self, system_id: UUID, transition: PowerState, task_id: str) -> None:
+        """Shows that power is on its way, until `end_transition` of the same task."""
+        self.write(system_id, power_transition=transition, power_task_id=task_id)
+
+    def end_transition(self, system_id: UUID, task_id: str) -> None:
+        """Ends what `begin_transition` began, unless a later task has taken over."""
+        self._session.execute(
+            update(SystemRow)
+            .where(SystemRow.id == str(system_id), SystemRow.power_task_id == task_id)
+            .values(power_transition=None, power_task_id=None, version=SystemRow.version + 1)
+            .execution_options(synchronize_session=False)
+        )
+
+    def observe(self, system_id: UUID, machine: MachineObservation | None) -> bool:
+        """Records what a hypervisor said; the version rises only if it is news. True if it is."""
+        power = PowerState.OFF if machine is None else machine.power_state
+        run_id = None if machine is None else machine.run_id
+        changed = self._session.execute(
+            update(SystemRow)
+            .where(
+                SystemRow.id == str(system_id),
+                or_(
+                    SystemRow.power_state.is_distinct_from(power),
+                    SystemRow.run_id.is_distinct_from(run_id),
+                    SystemRow.stale,
+                ),
+            )
+            .values(
+                power_state=power,
+                run_id=run_id,
+                stale=False,
+                observed_at=self._uow.now(),
+                version=SystemRow.version + 1,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        return bool(changed.rowcount)
+
+    def mark_stale(self, host_id: UUID) -> int:
+        """Says of all systems of a host that what was observed may no longer be so. Returns how many that is news for."""
+        changed = self._session.execute(
+            update(SystemRow)
+            .where(SystemRow.host_id == str(host_id), SystemRow.stale.is_(False))
+            .values(stale=True, version=SystemRow.version + 1)
+            .execution_options(synchronize_session=False)
+        )
+        return int(changed.rowcount)
+
+    def remove(self, system_id: UUID) -> None:
+        """Removes a system with its volumes, network interfaces and pictures."""
+        volumes = select(VolumeAttachmentRow.volume_id).where(VolumeAttachmentRow.system_id == str(system_id))
+        found = list(self._session.scalars(volumes))
+        self._session.execute(delete(SystemRow).where(SystemRow.id == str(system_id)))
+        self._session.execute(delete(VolumeRow).where(VolumeRow.id.in_(found)))
+
+    # --- pictures ------------------------------------------------------------------------------------------------
+
+    def add_screenshot(self, screenshot_id: str, system_id: UUID, screenshot: Screenshot) -> None:
+        """Keeps a picture; one of that id is there already when a step runs again."""
+        if self._session.get(ScreenshotRow, screenshot_id) is None:
+            self._session.execute(
+                insert(ScreenshotRow).values(
+                    id=screenshot_id,
+                    system_id=str(system_id),
+                    media_type=screenshot.media_type,
+                    data=screenshot.data,
+                    taken_at=self._uow.now(),
+                )
+            )
+
+    def get_screenshot(self, system_id: UUID, screenshot_id: str) -> Screenshot:
+        """A picture.
+
+        Raises:
+            NotFound: There is none (any more).
+        """
+        row = self._session.get(ScreenshotRow, screenshot_id)
+        if row is None or row.system_id != str(system_id):
+            raise NotFound(
+                f"There is no screenshot {screenshot_id} (any more); take a new one.",
+                kind="Screenshot",
+                id=screenshot_id,
+            )
+        return Screenshot(media_type=row.media_type, data=row.data)
+
+    def purge_screenshots(self, before: datetime) -> int:
+        """Drops old pictures."""
+        return int(self._session.execute(delete(ScreenshotRow).where(ScreenshotRow.taken_at < before)).rowcount)
+
+    # --- rows to values ------------------------------------------------------------------------------------------
+
+    def _to_systems(self, rows: Sequence[SystemRow]) -> list[System]:
+        ids = [row.id for row in rows]
+        disks, interfaces = self._disks(ids), self._interfaces(ids)
+        hosts = {
+            row.id: row
+            for row in self._session.scalars(select(HostRow).where(HostRow.id.in_({r.host_id for r in rows})))
+        }
+        return [_to_system(row, hosts[row.host_id], disks[row.id], interfaces[row.id]) for row in rows]
+
+    def _disks(self, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
+        found: dict[str, list[SystemDisk]] = {item: [] for item in ids}
+        for attachment, volume in self._session.execute(
+            select(VolumeAttachmentRow, VolumeRow)
+            .join(VolumeRow, VolumeRow.id == VolumeAttachmentRow.volume_id)
+            .where(VolumeAttachmentRow.system_id.in_(ids))
+            .order_by(VolumeAttachmentRow.position)
+        ):
+            found[attachment.system_id].append(
+                SystemDisk(
+                    id=attachment.disk_id,
+                    pool_id=UUID(volume.pool_id),
+                    volume_name=volume.name,
+                    capacity_bytes=volume.capacity_bytes,
+                    format=volume.format,
+                    bus=attachment.bus,
+                    image=volume.image,
+                )
+            )
+        return found
+
+    def _interfaces(self, ids: Collection[str]) -> dict[str, list[SystemNetworkInterface]]:
+        found: dict[str, list[SystemNetworkInterface]] = {item: [] for item in ids}
+        for row in self._session.scalars(
+            select(NetworkInterfaceRow)
+            .where(NetworkInterfaceRow.system_id.in_(ids))
+            .order_by(NetworkInterfaceRow.position)
+        ):
+            found[row.system_id].append(
+                SystemNetworkInterface(
+                    id=f"NIC{row.position + 1}",
+                    mac_address=row.mac_address,
+                    attachment=attachment_from_json(row.attachment),
+                    model=row.model,
+                )
+            )
+        return found
+
+
+def attachment_to_json(attachment: NetworkAttachment) -> dict[str, Any]:
+    """How an attachment is stored and sent."""
+    match attachment:
+        case LibvirtNetwork(name=name):
+            return {"type": "network", "name": name}
+        case Bridge(name=name, vlan=vlan):
+            return {"type": "bridge", "name": name, "vlan": vlan}
+        case UserMode():
+            return {"type": "user"}
+
+
+def attachment_from_json(values: Mapping[str, Any]) -> NetworkAttachment:
+    """The reverse of `attachment_to_json`."""
+    given = dict(values)
+    return ATTACHMENTS[given.pop("type")](**given)
+
+
+def _to_system(
+    row: SystemRow, host: HostRow, disks: Iterable[SystemDisk], interfaces: Iterable[SystemNetworkInterface]
+) -> System:
+    facts = None if host.facts is None else facts_from_json(host.facts)
+    return System(
+        id=UUID(row.id),
+        name=row.name,
+        host_id=UUID(row.host_id),
+        host_name=host.name,
+        driver=host.driver,
+        hypervisor="" if facts is None else facts.hypervisor,
+        architecture="" if facts is None else facts.architecture,
+        capabilities=frozenset() if facts is None else facts.capabilities,
+        vcpus=row.vcpus,
+        memory_mib=row.memory_mib,
+        firmware=row.firmware,
+        state=row.state,
+        failure=row.failure,
+        project=row.project,
+        description=row.description,
+        asset_tag=row.asset_tag,
+        labels=MappingProxyType(dict(row.labels)),
+        disks=tuple(disks),
+        network_interfaces=tuple(interfaces),
+        boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
+        power_state=_shown_power(row),
+        run_id=row.run_id,
+        observed_at=row.observed_at,
+        stale=row.stale,
+        created_at=row.created_at,
+        version=row.version,
+    )
+
+
+def _shown_power(row: SystemRow) -> PowerState | None:
+    """What was accepted reads back at once: power on its way is shown while its task waits or runs."""
+    if row.state is SystemState.CREATING:
+        return None
+    return row.power_transition or row.power_state
