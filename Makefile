@@ -1,0 +1,49 @@
+# The two commands to know are `make run` and `make test`; each does all the set-up it needs, and nothing twice.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+PYTEST_OPTIONS ?=
+
+.PHONY: help run demo test test-quick lint format venv system-packages test-packages clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: ## Set everything up and start the service with this machine as its first host (Ctrl-C ends it)
+	@exec scripts/run
+
+demo: ## Show the main job against the running service: a real guest created, booted, seen and deleted
+	@exec $(BIN)/python scripts/demo.py
+
+test: test-packages venv ## Run all tests, with everything real that this machine can offer
+	@$(BIN)/pytest $(PYTEST_OPTIONS)
+
+test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL, in less than three minutes
+	@$(BIN)/pytest -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
+
+lint: venv ## Check style, types, layers and scripts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	@grep -rIlE '^#!.*\bbash\b' .ci scripts tests/testbed | xargs $(BIN)/shellcheck --severity=warning
+
+format: venv ## Let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+venv: ## Make .venv with all five distributions and the tools for development
+	@scripts/venv
+
+system-packages: ## Install what a libvirt host needs (as root, with apt-get; elsewhere it says so)
+	@scripts/system-packages run
+
+test-packages:
+	@scripts/system-packages test
+
+clean: ## Remove what was built here (.venv stays; the service's data is elsewhere and stays too)
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
