@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,13 +99,15 @@ def _validate_field(item: ConfigField, given: Mapping[str, Any], plugin: str) ->
         value = float(value)
     if type(value) is not item.type:
         raise refuse(f"of type {_JSON_TYPES[item.type]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise refuse("a finite number")
     if item.choices and value not in item.choices:
         raise refuse("one of " + ", ".join(str(choice) for choice in item.choices))
     size: Any = len(value) if isinstance(value, str) else value
     if item.minimum is not None and size < item.minimum:
-        raise refuse(f"at least {item.minimum:g}" + (" characters long" if item.type is str else ""))
+        raise refuse(f"at least {item.minimum}" + (" characters long" if item.type is str else ""))
     if item.maximum is not None and size > item.maximum:
-        raise refuse(f"at most {item.maximum:g}" + (" characters long" if item.type is str else ""))
+        raise refuse(f"at most {item.maximum}" + (" characters long" if item.type is str else ""))
     if item.pattern and not re.fullmatch(item.pattern, str(value)):
         raise refuse(f"of the form {item.pattern}")
     return value

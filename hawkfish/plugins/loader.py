@@ -15,7 +15,7 @@ import pluggy
 
 from hawkfish.errors import HawkFishError, PluginError, QuotaExceeded
 from hawkfish.plugins import ENTRY_POINT_GROUP
-from hawkfish.plugins.compute import ComputeDriver
+from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.console import ConsoleProtocol
 from hawkfish.plugins.context import HostConfig, PluginContext, PoolConfig
@@ -39,12 +39,13 @@ from hawkfish.plugins.records import (
 )
 from hawkfish.plugins.registry import Offer, find_conflicts, kind_of, missing_modules
 from hawkfish.plugins.reports import PluginReport, PluginStatus
-from hawkfish.plugins.storage import StoragePool
+from hawkfish.plugins.storage import POOL_CAPABILITY_INTERFACES, StoragePool
 
 logger = logging.getLogger(__name__)
 
 RecordT = TypeVar("RecordT", bound=PluginRecord)
 MadeT = TypeVar("MadeT")
+CapabilityT = TypeVar("CapabilityT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +192,9 @@ class PluginHost:
         record, offer = self._find(ComputeDriverPlugin, name)
         checked = replace(config, settings=validate_config(record.config_fields, config.settings, plugin=name))
         given = self._context_for(offer, context)
-        return _make(offer, lambda: record.factory(checked, given), ComputeDriver)
+        driver = _make(offer, lambda: record.factory(checked, given), ComputeDriver)
+        _check_promises(offer, driver, record.provides, CAPABILITY_INTERFACES)
+        return driver
 
     def create_storage_pool(self, name: str, config: PoolConfig, context: PluginContext | None = None) -> StoragePool:
         """Makes the plugin's object of one pool; nothing is prepared yet.
@@ -208,7 +211,9 @@ class PluginHost:
         record, offer = self._find(StoragePoolPlugin, name)
         checked = replace(config, config=validate_config(record.config_fields, config.config, plugin=name))
         given = self._context_for(offer, context)
-        return _make(offer, lambda: record.factory(checked, given), StoragePool)
+        pool = _make(offer, lambda: record.factory(checked, given), StoragePool)
+        _check_promises(offer, pool, record.provides, POOL_CAPABILITY_INTERFACES)
+        return pool
 
     def create_fence_agent(
         self, name: str, config: Mapping[str, Any], context: PluginContext | None = None
@@ -417,3 +422,17 @@ def _make(offer: Offer, factory: Callable[[], MadeT], made_type: type[Any]) -> M
             plugin=offer.record.name,
         )
     return made
+
+
+def _check_promises(
+    offer: Offer, made: object, provides: Iterable[CapabilityT], interfaces: Mapping[CapabilityT, type]
+) -> None:
+    """Refuses what lacks an interface that its record claims, before anything is offered because of the claim."""
+    for capability in provides:
+        interface = interfaces.get(capability)  # some capabilities are facts without methods
+        if interface is not None and not isinstance(made, interface):
+            raise PluginError(
+                f"The {offer.kind.label} {offer.record.name!r} of plugin {offer.plugin_label} claims {capability} and its "
+                f"{type(made).__name__} is no {interface.__name__}. Report this to the author of the plugin.",
+                plugin=offer.record.name,
+            )

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.errors import PluginError
-from hawkfish.plugins.config_fields import ConfigField, config_schema
+from hawkfish.errors import PluginConfigInvalid, PluginError
+from hawkfish.plugins.config_fields import ConfigField, config_schema, validate_config
 from hawkfish.plugins.records import (
     AdmissionPolicyPlugin,
     CliCommandPlugin,
@@ -133,7 +133,20 @@ def _field_problems(attribute: str, fields: object) -> Iterable[str]:
             yield f"has two fields {item.name!r} in {attribute}"
         if item.type not in {str, int, float, bool}:
             yield f"has the field {item.name!r} of type {_shown(item.type)}; use str, int, float or bool"
+        elif problem := _unfit_default(item):
+            yield f"has the field {item.name!r} in {attribute} with a rule or a default that does not fit: {problem}"
         seen.add(item.name)
+
+
+def _unfit_default(item: ConfigField) -> str:
+    """Tries the field on its own default, so that its author sees the mistake, not the first administrator."""
+    try:
+        re.compile(item.pattern or "")
+        if item.default is not None:
+            validate_config((item,), {item.name: item.default}, plugin="the record")
+    except (re.error, TypeError, PluginConfigInvalid) as error:
+        return str(error)
+    return ""
 
 
 def _shown(value: object) -> str:

@@ -35,6 +35,7 @@ BAD = {
     "wrong_type": ("failed", "hawkfish_compute_drivers must give ComputeDriverPlugin records, not a StoragePoolPlugin"),
     "wrong_name": ("failed", "the storage pool name 'My Pool' is not allowed"),
     "wrong_fields": ("failed", "the field 'hosts' of type <class 'list'>; use str, int, float or bool"),
+    "wrong_default": ("failed", "The setting 'port' of the record must be of type integer; '80' is not."),
     "twice": ("failed", "it offers the storage pool 'twin' twice"),
     "same_module": ("failed", "another entry point, broken-hawkfish:raising_factory, names the same module"),
     "missing_module": ("unavailable", "a_module_that_nobody_has cannot be imported"),
@@ -48,7 +49,7 @@ BAD = {
         CONTESTED,
     ),
 }
-NOTHING_WRONG_YET = {"acme", "raising_factory", "raising_checker", "raising_broadcasts"}
+NOTHING_WRONG_YET = {"acme", "false_claim", "raising_factory", "raising_checker", "raising_broadcasts"}
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,11 @@ def test_a_factory_that_fails_is_one_clear_error(pool, message, load):
     assert caught.value.data["plugin"] == pool
 
 
+def test_a_pool_that_lacks_what_its_record_claims_is_not_used(load):
+    with pytest.raises(PluginError, match="claims clone and its ArrayPool is no SupportsClone"):
+        load("false_claim").create_storage_pool("false-claim", PoolConfig(id="1", name="one"))
+
+
 @pytest.mark.parametrize(
     ("plugins", "pool", "message"),
     [
@@ -191,3 +197,24 @@ def test_loading_for_a_list_is_cheap(site, tmp_path):
     heavy = {"libvirt", "sqlalchemy", "falcon", "gevent", "marshmallow", "alembic", "cliff", "httpx", "PIL", "gunicorn"}
     assert heavy.isdisjoint(listed["modules"])
     assert Path(listed["hawkfish"]).is_relative_to(Path(__file__).parents[2])
+
+
+def test_without_libvirt_its_driver_is_listed_as_unavailable_and_says_so_when_it_is_asked_for(tmp_path):
+    code = (
+        "import sys; sys.modules['libvirt'] = None  # as where it is not installed\n"
+        "from pathlib import Path\n"
+        "from hawkfish.errors import PluginError\n"
+        "from hawkfish.plugins.context import HostConfig, PluginContext\n"
+        "from hawkfish.plugins.loader import PluginHost\n"
+        "from hawkfish.plugins.secrets import read_secret\n"
+        "context = PluginContext(installation_id='i', data_dir=Path(), read_secret=read_secret)\n"
+        "host = PluginHost.load(context=context)\n"
+        "print(next(report for report in host.reports if report.name == 'libvirt'))\n"
+        "try: host.create_compute_driver('libvirt', HostConfig(id='1', name='one', uri='qemu:///system'))\n"
+        "except PluginError as error: print(error)\n"
+    )
+    listed, asked = run_python("-c", code, site=tmp_path, cwd=tmp_path).splitlines()
+    assert listed.startswith("libvirt (hawkfish-libvirt ")
+    assert listed.endswith("): unavailable: libvirt cannot be imported")
+    assert asked.startswith("The compute driver 'libvirt' of plugin libvirt (hawkfish-libvirt ")
+    assert asked.endswith(") is unavailable: libvirt cannot be imported.")
