@@ -29,7 +29,15 @@ class ChildrenRunning(Exception):
 class Wishes:
     """What others want of a running task; written by the dispatcher, read by the step."""
 
-    def __init__(self, *, abort: bool = False, reason: str | None = None, pause: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        abort: bool = False,
+        reason: str | None = None,
+        pause: bool = False,
+        is_late: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_late = is_late
         self._abort = threading.Event()
         self.reason: str | None = None
         self.pause = pause
@@ -53,7 +61,7 @@ class Wishes:
     @property
     def lost(self) -> bool:
         """Whether the lease is lost or about to be: nothing more may be done."""
-        return self._lost.is_set()
+        return self._lost.is_set() or self._is_late()
 
     def lose(self) -> None:
         """Has the task touch nothing any more."""

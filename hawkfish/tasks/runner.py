@@ -186,7 +186,12 @@ class Runner:
             return [task for task in (uow.tasks.claim(each, self.worker_id) for each in ids) if task is not None]
 
         for task in self._database.run(claim):
-            wishes = Wishes(abort=task.abort_requested, reason=task.abort_reason, pause=task.pause_requested)
+            wishes = Wishes(
+                abort=task.abort_requested,
+                reason=task.abort_reason,
+                pause=task.pause_requested,
+                is_late=self._is_late,
+            )
             with self._running_lock:
                 self._running[task.id] = (task, wishes)
             threading.Thread(
@@ -230,9 +235,12 @@ class Runner:
             if self._presence.wait_lost(self._settings.lease / 40) and not self._ended.is_set():
                 self._lose("the connection that shows its presence fell")
                 return
-            if _clock() - self._last_beat > self._settings.lease * 0.9:
+            if self._is_late():
                 self._lose("its beat is late")
                 return
+
+    def _is_late(self) -> bool:
+        return _clock() - self._last_beat > self._settings.lease * 0.9
 
     def _lose(self, why: str) -> None:
         with self._running_lock:
