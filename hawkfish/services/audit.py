@@ -1,0 +1,235 @@
+"""The audit trail: who did what to what, and what was refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from hawkfish.config import Settings
+from hawkfish.db import Database, UnitOfWork
+from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord, Role
+from hawkfish.errors import DatabaseUnavailable
+from hawkfish.services.authorization import Authorizer
+
+log = structlog.get_logger(__name__)
+
+NOBODY = "(unknown)"
+"""Stands for a name that no account bears: people type passwords where the name belongs."""
+
+DETAIL_KEYS = frozenset(
+    {
+        "changed",
+        "count",
+        "driver",
+        "enabled",
+        "host",
+        "idempotent",
+        "locked",
+        "method",
+        "name",
+        "password_change_required",
+        "pool",
+        "privilege",
+        "project",
+        "reason",
+        "reset_type",
+        "role",
+        "sessions_ended",
+        "status",
+        "suppressed",
+        "target",
+        "task",
+        "user_name",
+    }
+)
+"""All that details may speak of. A key is added only if its values can never be secret."""
+
+TEXT_LIMIT = 255
+PAGE_LIMIT = 1000
+REFUSALS_PER_WINDOW = 60
+WINDOW = timedelta(minutes=1)
+SOURCES_LIMIT = 4096
+
+
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+def source_of(address: str | None) -> str:
+    """What counts as one source of requests: an address, or for IPv6 its /64, since a machine has all of one."""
+    if address is None:
+        return "-"
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return _clean(address, 64)
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+class AuditService:
+    """Writes and reads the audit trail."""
+
+    def __init__(self, database: Database, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._retention = timedelta(days=settings.audit_retention_days)
+        self._clock = clock
+        self._throttle = _Throttle(clock)
+        self.authorize = Authorizer(self.refused)
+
+    def record(
+        self,
+        uow: UnitOfWork,
+        actor: Actor,
+        verb: str,
+        subject: str,
+        outcome: AuditOutcome = AuditOutcome.ALLOWED,
+        **details: Any,
+    ) -> None:
+        """Writes a record in the caller's transaction, so that there is no change without it and no record without a change.
+
+        Args:
+            uow: The transaction of the change.
+            actor: Who did it.
+            verb: What was done, as in `authorize`.
+            subject: What it was done to, as `kind:id`.
+            outcome: How it ended.
+            **details: Facts under the keys of `DETAIL_KEYS`, never a secret. Texts are shortened.
+
+        Raises:
+            LookupError: A key is not in `DETAIL_KEYS`; a mistake of the program.
+        """
+        facts = {key: _fact(key, value) for key, value in details.items()}
+        uow.audit.add(
+            at=self._clock(),
+            user_name=_clean(actor.user_name, 64),
+            verb=verb,
+            subject=_clean(subject, TEXT_LIMIT),
+            outcome=outcome,
+            address=None if actor.address is None else _clean(actor.address, 64),
+            session_id=actor.session_id,
+            request_id=None if actor.request_id is None else _clean(actor.request_id, 128),
+            project=facts.pop("project", None),
+            details=facts,
+        )
+
+    def refused(
+        self,
+        actor: Actor | None,
+        verb: str,
+        subject: str,
+        details: Mapping[str, Any],
+        *,
+        address: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Writes that something was refused, in a transaction of its own; never call it inside another writing one.
+
+        Refusals of callers that nobody knows are written at most 60 times a minute per source, lest they fill the disk; the next
+        record tells how many were left out. The refusal stands even where the database cannot be written.
+
+        Args:
+            actor: Who was refused; None for a caller that is not known.
+            verb: What was asked for.
+            subject: What it was asked for, as `kind:id`.
+            details: As in `record`.
+            address: Where the request came from, if there is no actor.
+            request_id: Id of the request, if there is no actor.
+        """
+        facts = dict(details)
+        if actor is None:
+            suppressed = self.suppressed(address)
+            if suppressed is None:
+                return
+            facts.update({"suppressed": suppressed} if suppressed else {})
+            actor = unknown_actor(address, request_id)
+        try:
+            with self._database.write() as uow:
+                self.record(uow, actor, verb, subject, AuditOutcome.DENIED, **facts)
+        except DatabaseUnavailable as error:
+            log.error("audit.refusal_not_written", verb=verb, error=error.message)  # noqa: TRY400  no trace is needed
+
+    def suppressed(self, address: str | None) -> int | None:
+        """How many refusals of this source were left out before the one to be written now; None to leave out this one too."""
+        return self._throttle.admit(source_of(address))
+
+    def list(self, actor: Actor, limit: int = 100, before_id: int | None = None) -> list[AuditRecord]:
+        """A page of records, newest first.
+
+        Args:
+            actor: Who asks.
+            limit: Length of the page, at most 1000.
+            before_id: Id of the last record of the page before.
+        """
+        self.authorize(actor, "audit.read")
+        with self._database.read() as uow:
+            return uow.audit.page(limit=max(1, min(limit, PAGE_LIMIT)), before_id=before_id)
+
+    def purge(self) -> int:
+        """Deletes what is older than the retention; tells how much."""
+        before = self._clock() - self._retention
+        return self._database.run(lambda uow: uow.audit.purge(before))
+
+
+def unknown_actor(address: str | None, request_id: str | None, user_name: str = NOBODY) -> Actor:
+    """Stands in the audit trail for a caller who has not proved to be anybody."""
+    # The role is not used: an actor made here is written down and then forgotten.
+    return Actor(user_name=user_name, role=Role.READ_ONLY, address=address, request_id=request_id)
+
+
+@dataclass(slots=True)
+class _Window:
+    began_at: datetime
+    written: int = 0
+    left_out: int = 0
+
+
+class _Throttle:
+    """Counts records per source and minute, in this process."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._windows: dict[str, _Window] = {}
+
+    def admit(self, source: str) -> int | None:
+        now = self._clock()
+        window = self._windows.get(source)
+        if window is None or now - window.began_at >= WINDOW:
+            left_out = 0 if window is None else window.left_out
+            for forgotten in list(self._windows)[: max(0, len(self._windows) + 1 - SOURCES_LIMIT)]:
+                self._windows.pop(forgotten, None)
+            self._windows[source] = _Window(now, written=1)
+            return left_out
+        if window.written >= REFUSALS_PER_WINDOW:
+            if not window.left_out:
+                log.warning("audit.refusals_left_out", source=source)
+            window.left_out += 1
+            return None
+        window.written += 1
+        return 0
+
+
+def _fact(key: str, value: Any) -> Any:
+    if key not in DETAIL_KEYS:
+        raise LookupError(f"The audit trail knows no detail {key!r}; see hawkfish.services.audit.DETAIL_KEYS.")
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [
+            _clean(str(item), TEXT_LIMIT) for item in (sorted(value) if isinstance(value, set | frozenset) else value)
+        ]
+    return _clean(str(value), TEXT_LIMIT)
+
+
+def _clean(text: str, limit: int) -> str:
+    """Without what would break a line or a database, and not too long."""
+    return "".join(character if character.isprintable() else "?" for character in text[:limit])
