@@ -248,7 +248,8 @@ def write_empty_qcow2(stream: BinaryIO, virtual_bytes: int) -> None:
     stream.write(struct.pack(">Q", 2 * _CLUSTER))
     stream.seek(2 * _CLUSTER)
     stream.write(struct.pack(">H", 1) * (3 + _L1_CLUSTERS))
-    stream.truncate(_L1_OFFSET + _L1_CLUSTERS * _CLUSTER)
+    stream.seek(_L1_OFFSET + _L1_CLUSTERS * _CLUSTER - 1)
+    stream.write(b"\0")
 
 
 def grow_qcow2(stream: BinaryIO, capacity_bytes: int) -> None:

@@ -1,0 +1,400 @@
+"""The contract of compute drivers: subclass `ComputeDriverContract` and supply two fixtures.
+
+Example::
+
+    from hawkfish.testing.compute import ComputeDriverContract
+
+
+    class TestAcmeDriver(ComputeDriverContract):
+        @pytest.fixture
+        def provides(self):
+            return ACME_RECORD.provides
+
+        @pytest.fixture
+        def new_driver(self):
+            drivers = []
+
+            def new(installation_id=ComputeDriverContract.INSTALLATION):
+                driver = AcmeDriver(HostConfig(...), context(installation_id))
+                driver.open()
+                drivers.append(driver)
+                return driver
+
+            yield new
+            for driver in drivers:
+                driver.close()
+
+Nothing is skipped: a test of a capability that the driver does not claim shows that it is not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from hawkfish.domain.hosts import ComputeCapability
+from hawkfish.domain.machines import (
+    Firmware,
+    MachineSpec,
+    MachineStamp,
+    NetworkInterfaceSpec,
+    PowerState,
+)
+from hawkfish.errors import AlreadyExists, Conflict, ForeignMachine, HawkFishError, MachineNotFound, NotSupported
+from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
+from hawkfish.testing.devices import DeviceContract, SpecFactory
+from hawkfish.testing.gates import needs
+from hawkfish.testing.host_storage import HostStorageContract
+from hawkfish.testing.waiting import wait_until
+
+Capability = ComputeCapability
+NewDriver = Callable[..., ComputeDriver]
+
+
+class ComputeDriverContract(HostStorageContract, DeviceContract):
+    """What every compute driver must do, and what it must do if it claims more."""
+
+    INSTALLATION: ClassVar[str] = "11111111-1111-4111-8111-111111111111"
+    OTHER_INSTALLATION: ClassVar[str] = "22222222-2222-4222-8222-222222222222"
+
+    # --- what the subclass supplies ----------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def new_driver(self) -> NewDriver:
+        """Supply this: a callable that opens another driver to the one host of this test, which has no machines.
+
+        It takes `installation_id`, `INSTALLATION` by default. The fixture closes what it opened.
+        """
+        pytest.fail("The subclass of ComputeDriverContract must have a fixture new_driver.")
+
+    @pytest.fixture
+    def provides(self) -> frozenset[ComputeCapability]:
+        """Supply this: the capabilities of the plugin's record."""
+        pytest.fail("The subclass of ComputeDriverContract must have a fixture provides.")
+
+    @pytest.fixture
+    def boots_guest(self) -> bool:
+        """Whether machines of `machine_spec` start an operating system, which prints GUEST-READY on its serial port."""
+        return False
+
+    @pytest.fixture
+    def machine_changes(self) -> dict[str, Any]:
+        """Fields of every `MachineSpec` in which the driver's tests differ, such as `firmware`."""
+        return {}
+
+    # --- what the tests use ------------------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def made_machines(self) -> list[UUID]:
+        """Ids of machines that may have been made."""
+        return []
+
+    @pytest.fixture
+    def machine_spec(self, made_machines: list[UUID], machine_changes: dict[str, Any]) -> SpecFactory:
+        """A callable that gives the specification of a new small machine, with the changes asked for."""
+
+        def make(**changes: Any) -> MachineSpec:
+            machine_id = uuid4()
+            made_machines.append(machine_id)
+            spec = MachineSpec(
+                id=machine_id,
+                name=f"hf-contract-{machine_id.hex[:12]}",
+                vcpus=1,
+                memory_mib=128,
+                firmware=Firmware.BIOS,
+                stamp=MachineStamp(installation_id=self.INSTALLATION, task_id=str(uuid4()), epoch=1),
+                network_interfaces=(
+                    NetworkInterfaceSpec(
+                        id="Nic1", mac_address=f"52:54:00:{machine_id.hex[:2]}:{machine_id.hex[2:4]}:01"
+                    ),
+                ),
+            )
+            return replace(spec, **{**machine_changes, **changes})
+
+        return make
+
+    @pytest.fixture
+    def driver(self, new_driver: NewDriver, made_machines: list[UUID]) -> Iterator[ComputeDriver]:
+        """The driver under test; its machines are removed afterwards."""
+        driver = new_driver()
+        yield driver
+        driver.open()
+        cleaner = {self.INSTALLATION: driver}
+        for machine in driver.list_machines():
+            if machine.id in made_machines and machine.stamp is not None:
+                owner = machine.stamp.installation_id
+                if owner not in cleaner:
+                    cleaner[owner] = new_driver(owner)
+                owned_by = cleaner[owner]
+                owned_by.power_off_machine(machine.id)
+                owned_by.remove_machine(machine.id)
+
+    @pytest.fixture
+    def foreign_machine(self, driver: ComputeDriver, new_driver: NewDriver, machine_spec: SpecFactory) -> MachineSpec:
+        """A running machine of another installation on the same host."""
+        stamp = MachineStamp(installation_id=self.OTHER_INSTALLATION, task_id="t", epoch=1)
+        spec = machine_spec(stamp=stamp)
+        other = new_driver(self.OTHER_INSTALLATION)
+        other.define_machine(spec)
+        other.start_machine(spec.id)
+        return spec
+
+    # --- the host ----------------------------------------------------------------------------------------------------
+
+    def test_the_record_provides_what_the_code_can(
+        self, driver: ComputeDriver, provides: frozenset[ComputeCapability]
+    ) -> None:
+        can = {item for item, interface in CAPABILITY_INTERFACES.items() if isinstance(driver, interface)}
+        assert provides == can
+
+    def test_the_host_says_what_it_is(self, driver: ComputeDriver, provides: frozenset[ComputeCapability]) -> None:
+        facts = driver.probe()
+        assert facts.hypervisor
+        assert facts.hostname
+        assert facts.architecture
+        assert facts.cpus >= 1
+        assert facts.memory_mib >= 1
+        assert facts.firmwares
+        assert facts.capabilities <= provides
+        assert driver.probe() == facts
+
+    def test_opening_and_closing_twice_is_harmless(self, driver: ComputeDriver) -> None:
+        driver.open()
+        driver.close()
+        driver.close()
+        with pytest.raises(HawkFishError):
+            driver.list_machines()
+        driver.open()
+        assert driver.probe().cpus >= 1
+
+    def test_machines_outlive_the_connection(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        running, stopped = machine_spec(), machine_spec()
+        driver.define_machine(running)
+        before = driver.start_machine(running.id), driver.define_machine(stopped)
+        driver.close()
+        driver.open()
+        assert (driver.find_machine(running.id), driver.find_machine(stopped.id)) == before
+
+    # --- definition --------------------------------------------------------------------------------------------------
+
+    def test_a_machine_is_defined_as_specified_and_off(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec(vcpus=2, memory_mib=192)
+        assert driver.find_machine(spec.id) is None
+        made = driver.define_machine(spec)
+        assert (made.id, made.name, made.vcpus, made.memory_mib) == (spec.id, spec.name, 2, 192)
+        assert (made.firmware, made.stamp) == (spec.firmware, spec.stamp)
+        assert made.mac_addresses == tuple(interface.mac_address for interface in spec.network_interfaces)
+        assert (made.power_state, made.run_id, made.disk_ids) == (PowerState.OFF, None, ())
+        assert dict(made.media) == {drive.id: None for drive in spec.drives}
+        assert driver.find_machine(spec.id) == made
+
+    def test_defining_twice_is_defining_once(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        assert driver.define_machine(spec) == driver.define_machine(spec)
+        assert [machine.id for machine in driver.list_machines() if machine.id == spec.id] == [spec.id]
+
+    def test_a_definition_can_be_changed(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        stamp = replace(spec.stamp, task_id=str(uuid4()), epoch=2)
+        changed = driver.define_machine(replace(spec, vcpus=2, memory_mib=160, network_interfaces=(), stamp=stamp))
+        assert (changed.vcpus, changed.memory_mib, changed.mac_addresses) == (2, 160, ())
+        assert changed.stamp == stamp
+        assert driver.find_machine(spec.id) == changed
+
+    def test_a_running_machine_runs_on_while_its_definition_changes(
+        self, driver: ComputeDriver, machine_spec: SpecFactory
+    ) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        run_id = driver.start_machine(spec.id).run_id
+        during = driver.define_machine(replace(spec, vcpus=2))
+        assert (during.power_state, during.run_id) == (PowerState.ON, run_id)
+        driver.power_off_machine(spec.id)
+        after = driver.find_machine(spec.id)
+        assert after is not None
+        assert after.vcpus == 2
+
+    def test_all_machines_are_listed_as_they_are_found(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        specs = [machine_spec() for _ in range(3)]
+        for spec in specs:
+            driver.define_machine(spec)
+        driver.start_machine(specs[0].id)
+        listed = {machine.id: machine for machine in driver.list_machines()}
+        for spec in specs:
+            assert listed[spec.id] == driver.find_machine(spec.id)
+
+    def test_a_name_is_taken_once(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        first = machine_spec()
+        made = driver.define_machine(first)
+        second = machine_spec(name=first.name)
+        with pytest.raises((AlreadyExists, ForeignMachine, Conflict)):
+            driver.define_machine(second)
+        assert driver.find_machine(first.id) == made
+        assert driver.find_machine(second.id) is None
+
+    def test_machines_are_defined_side_by_side(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        specs = [machine_spec() for _ in range(8)]
+        with ThreadPoolExecutor(4) as threads:
+            made = list(threads.map(driver.define_machine, specs))
+        assert [machine.id for machine in made] == [spec.id for spec in specs]
+        assert {spec.id for spec in specs} <= {machine.id for machine in driver.list_machines()}
+
+    # --- machines of others ------------------------------------------------------------------------------------------
+
+    def test_a_foreign_machine_is_seen(self, driver: ComputeDriver, foreign_machine: MachineSpec) -> None:
+        listed = {machine.id: machine for machine in driver.list_machines()}
+        assert listed[foreign_machine.id].stamp == foreign_machine.stamp
+
+    @pytest.mark.parametrize("operation", ["define", "define its name", "start", "power off", "remove"])
+    def test_a_foreign_machine_is_left_alone(
+        self, driver: ComputeDriver, foreign_machine: MachineSpec, machine_spec: SpecFactory, operation: str
+    ) -> None:
+        before = driver.find_machine(foreign_machine.id)
+        ours = machine_spec(id=foreign_machine.id, vcpus=2)
+        same_name = machine_spec(name=foreign_machine.name)
+        act: dict[str, Callable[[], object]] = {
+            "define": lambda: driver.define_machine(ours),
+            "define its name": lambda: driver.define_machine(same_name),
+            "start": lambda: driver.start_machine(foreign_machine.id),
+            "power off": lambda: driver.power_off_machine(foreign_machine.id),
+            "remove": lambda: driver.remove_machine(foreign_machine.id),
+        }
+        with pytest.raises(ForeignMachine):
+            act[operation]()
+        assert driver.find_machine(foreign_machine.id) == before
+        assert driver.find_machine(same_name.id) is None
+
+    # --- power -------------------------------------------------------------------------------------------------------
+
+    def test_starting_twice_is_starting_once(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        started = driver.start_machine(spec.id)
+        assert started.power_state is PowerState.ON
+        assert started.run_id
+        assert driver.start_machine(spec.id).run_id == started.run_id
+        assert driver.find_machine(spec.id) == started
+
+    def test_powering_off_twice_is_powering_off_once(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        defined = driver.define_machine(spec)
+        first_run = driver.start_machine(spec.id).run_id
+        for _ in range(2):
+            driver.power_off_machine(spec.id)
+            assert driver.find_machine(spec.id) == defined
+        assert driver.start_machine(spec.id).run_id != first_run
+
+    def test_an_absent_machine_is_off_and_removed_and_does_not_start(self, driver: ComputeDriver) -> None:
+        absent = uuid4()
+        driver.power_off_machine(absent)
+        driver.remove_machine(absent)
+        with pytest.raises(MachineNotFound):
+            driver.start_machine(absent)
+        assert driver.find_machine(absent) is None
+
+    def test_a_machine_is_removed_and_its_name_is_free(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        for _ in range(2):
+            driver.remove_machine(spec.id)
+            assert driver.find_machine(spec.id) is None
+        driver.define_machine(machine_spec(name=spec.name))
+
+    def test_a_running_machine_is_not_removed(self, driver: ComputeDriver, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        started = driver.start_machine(spec.id)
+        with pytest.raises(Conflict):
+            driver.remove_machine(spec.id)
+        assert driver.find_machine(spec.id) == started
+
+    def test_two_drivers_see_one_host(
+        self, driver: ComputeDriver, machine_spec: SpecFactory, new_driver: NewDriver
+    ) -> None:
+        other = new_driver()
+        spec = machine_spec()
+        driver.define_machine(spec)
+        started = other.start_machine(spec.id)
+        assert driver.find_machine(spec.id) == started
+        driver.power_off_machine(spec.id)
+        seen = other.find_machine(spec.id)
+        assert seen is not None
+        assert seen.power_state is PowerState.OFF
+
+    # --- more power, where claimed -----------------------------------------------------------------------------------
+
+    @needs(Capability.RESET)
+    def test_a_running_machine_is_reset(self, driver: Any, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        with pytest.raises(Conflict):
+            driver.reset_machine(spec.id)
+        driver.start_machine(spec.id)
+        for _ in range(2):
+            driver.reset_machine(spec.id)
+            assert driver.find_machine(spec.id).power_state is PowerState.ON
+
+    @needs(Capability.NMI)
+    def test_an_nmi_is_sent_to_a_running_machine(self, driver: Any, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        with pytest.raises(Conflict):
+            driver.send_nmi(spec.id)
+        driver.start_machine(spec.id)
+        driver.send_nmi(spec.id)
+        assert driver.find_machine(spec.id).power_state is PowerState.ON
+
+    @needs(Capability.PAUSE)
+    def test_a_machine_is_paused_and_resumed(self, driver: Any, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        run_id = driver.start_machine(spec.id).run_id
+        for act, state in ((driver.pause_machine, PowerState.PAUSED), (driver.resume_machine, PowerState.ON)):
+            for _ in range(2):
+                act(spec.id)
+                found = driver.find_machine(spec.id)
+                assert (found.power_state, found.run_id) == (state, run_id)
+        driver.pause_machine(spec.id)
+        driver.power_off_machine(spec.id)
+        assert driver.find_machine(spec.id).power_state is PowerState.OFF
+
+    @needs(Capability.GRACEFUL_SHUTDOWN)
+    def test_a_guest_is_asked_to_shut_down(self, driver: Any, machine_spec: SpecFactory, boots_guest: bool) -> None:
+        spec = machine_spec()
+        driver.define_machine(spec)
+        driver.start_machine(spec.id)
+        if boots_guest:
+            self._wait_for_guest(driver, spec)
+            driver.request_shutdown(spec.id)
+            wait_until(
+                lambda: driver.find_machine(spec.id).power_state is PowerState.OFF, "the guest's shutdown", 120.0
+            )
+        else:
+            for _ in range(2):
+                driver.request_shutdown(spec.id)
+            assert driver.find_machine(spec.id).power_state is PowerState.ON, "no guest is there to obey"
+
+    @pytest.mark.parametrize(
+        ("capability", "method"),
+        [
+            (Capability.RESET, "reset_machine"),
+            (Capability.NMI, "send_nmi"),
+            (Capability.PAUSE, "pause_machine"),
+            (Capability.PAUSE, "resume_machine"),
+            (Capability.SCREENSHOT, "take_screenshot"),
+            (Capability.GRACEFUL_SHUTDOWN, "request_shutdown"),
+        ],
+    )
+    def test_an_absent_machine_is_not_found(self, driver: Any, capability: ComputeCapability, method: str) -> None:
+        if isinstance(driver, CAPABILITY_INTERFACES[capability]):
+            offered = capability in driver.probe().capabilities
+            with pytest.raises(MachineNotFound if offered else (MachineNotFound, NotSupported)):
+                getattr(driver, method)(uuid4())
+        else:
+            assert not hasattr(driver, method)
