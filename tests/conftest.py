@@ -11,6 +11,8 @@ import pytest
 from hawkfish.db import Database
 from tests.support.postgresql import TEMPLATE, PostgresqlServer, why_not
 
+pytest_plugins = ["tests.support.guest", "tests.support.libvirt_host"]
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:

@@ -211,9 +211,12 @@ class LibvirtDriver(
     def read_serial_log(self, machine_id: UUID, offset: int = 0, limit: int = 65536) -> bytes:
         """See `SupportsSerialLog`."""
         try:
-            return self._logs.read(machine_id, offset, limit)
-        except NotFound:
-            return b""  # no machine with a serial port was defined here yet
+            data = self._logs.read(machine_id, offset, limit)
+        except NotFound:  # no machine with a serial port was ever defined here
+            data = b""
+        if not data:
+            self._host.machine("Reading the serial log", machine_id, lambda guest: guest.name)  # is there one at all?
+        return data
 
     def _on_own(self, operation: str, machine_id: UUID, function: Callable[[Guest], None]) -> None:
         def run(guest: Guest) -> None:

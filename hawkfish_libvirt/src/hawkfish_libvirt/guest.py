@@ -97,7 +97,7 @@ class Guest:
     def _write_metadata(self, stamp: MachineStamp, run: Run | None) -> None:
         self._domain.setMetadata(
             libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-            to_text(build_metadata(stamp, run)),
+            to_text(build_metadata(stamp, run, with_namespace=False)),
             PREFIX,
             NAMESPACE,
             libvirt.VIR_DOMAIN_AFFECT_LIVE,

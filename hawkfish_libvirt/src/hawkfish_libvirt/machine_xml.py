@@ -277,27 +277,24 @@ def edit_for_start(text: str, machine: MachineXml, run: Run) -> str:
             add(element, "boot", order=str(item.boot_order))
     ours = root.find(f"metadata/{{{NAMESPACE}}}machine")
     if ours is not None:
-        for old in ours.findall(f"{{{NAMESPACE}}}run"):
-            ours.remove(old)
-        ET.SubElement(ours, f"{{{NAMESPACE}}}run", _run_attributes(run))
+        ours.attrib.update(_run_attributes(run))
     return to_text(root)
 
 
-def build_metadata(stamp: MachineStamp, run: Run | None = None) -> ET.Element:
-    """Our element within `<metadata>`."""
-    element = ET.Element(f"{{{NAMESPACE}}}machine")
-    ET.SubElement(
-        element,
-        f"{{{NAMESPACE}}}stamp",
-        {"installation": stamp.installation_id, "task": stamp.task_id, "epoch": str(stamp.epoch)},
-    )
+def build_metadata(stamp: MachineStamp, run: Run | None = None, *, with_namespace: bool = True) -> ET.Element:
+    """Our element within `<metadata>`.
+
+    All is in attributes: `virDomainSetMetadata` wants the element without its namespace and gives one to it alone, not to
+    elements within.
+    """
+    attributes = {"installation": stamp.installation_id, "task": stamp.task_id, "epoch": str(stamp.epoch)}
     if run is not None:
-        ET.SubElement(element, f"{{{NAMESPACE}}}run", _run_attributes(run))
-    return element
+        attributes |= _run_attributes(run)
+    return ET.Element(f"{{{NAMESPACE}}}machine" if with_namespace else "machine", attributes)
 
 
 def _run_attributes(run: Run) -> dict[str, str]:
-    attributes = {"id": run.id}
+    attributes = {"run": run.id}
     if run.override:
         attributes |= {"override": run.override, "once": "yes" if run.once else "no"}
     return attributes
@@ -307,18 +304,17 @@ def parse_metadata(element: ET.Element | None) -> tuple[MachineStamp | None, Run
     """Reads our element; a machine without it, or with one that is not whole, is not ours."""
     if element is None:
         return None, None
-    found, run = element.find(f"{{{NAMESPACE}}}stamp"), element.find(f"{{{NAMESPACE}}}run")
-    stamp = None
-    if found is not None and found.get("installation"):
-        epoch = found.get("epoch", "")
+    stamp = run = None
+    if element.get("installation"):
+        epoch = element.get("epoch", "")
         stamp = MachineStamp(
-            installation_id=found.get("installation", ""),
-            task_id=found.get("task", ""),
+            installation_id=element.get("installation", ""),
+            task_id=element.get("task", ""),
             epoch=int(epoch) if epoch.isdecimal() else 0,
         )
-    if run is None or not run.get("id"):
-        return stamp, None
-    return stamp, Run(id=run.get("id", ""), override=run.get("override"), once=run.get("once") == "yes")
+    if element.get("run"):
+        run = Run(id=element.get("run", ""), override=element.get("override"), once=element.get("once") == "yes")
+    return stamp, run
 
 
 def own_alias(name: str) -> str:

@@ -20,9 +20,11 @@ def change_medium(guest: Guest, drive_id: str, medium: ConnectionInfo | None) ->
         NotFound: The machine has no such drive.
     """
     source = source_of(medium) if medium else None
-    _change(guest, guest.definition(), drive_id, source, live=False)
-    if guest.is_active:
+    definition = guest.definition()
+    _find_drive(definition, drive_id)
+    if guest.is_active:  # first, because QEMU opens the medium and may refuse it
         _change(guest, guest.live(), drive_id, source, live=True)
+    _change(guest, definition, drive_id, source, live=False)
 
 
 def _change(guest: Guest, machine: MachineXml, drive_id: str, source: Source | None, *, live: bool) -> None:

@@ -40,7 +40,8 @@ class HostProbe:
         def ask(raw: libvirt.virConnect) -> HostFacts:
             host = HostCapabilities.parse(raw.getCapabilities())
             emulator = _emulator(raw, virtualisation.value)
-            _model, memory_mib, cpus, *_rest = raw.getInfo()
+            cpus = raw.getInfo()[2]
+            memory_kib = raw.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"]
             networks = raw.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
             found = [network_bridge(network.XMLDesc(0)) for network in networks]
             return HostFacts(
@@ -48,7 +49,7 @@ class HostProbe:
                 hypervisor=f"QEMU {_version(raw.getVersion())}, libvirt {_version(raw.getLibVersion())}",
                 architecture=host.architecture,
                 cpus=cpus,
-                memory_mib=memory_mib,
+                memory_mib=memory_kib // 1024,  # getInfo counts the first NUMA cell only on some hosts
                 virtualisation=virtualisation,
                 virtualisation_reason=reason,
                 cpu_model=host.cpu_model,

@@ -1,6 +1,7 @@
 """Serial logs, kept by the hypervisor in files of the host.
 
-They are read through the host's storage manager, so that hosts far away are no different from this one. virtlogd begins a file anew at 2 MiB unless it is told otherwise.
+They are read through the host's storage manager, so that hosts far away are no different from this one. virtlogd begins a
+file anew at 2 MiB unless it is told otherwise.
 """
 
 from __future__ import annotations

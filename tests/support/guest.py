@@ -1,0 +1,54 @@
+"""The guest (`tests/testbed/guest`): made once, kept in `tests/.cache` until the script that makes it changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "testbed" / "guest"
+CACHE = Path(__file__).parents[1] / ".cache"
+READY = b"GUEST-READY"
+
+
+def why_not() -> str | None:
+    """Why the guest cannot be made here, or None."""
+    for program, package in (
+        ("apt-get", "a Debian system is needed"),
+        ("dpkg", "a Debian system is needed"),
+        ("cpio", "apt-get install cpio"),
+        ("grub-mkrescue", "apt-get install grub-common grub-pc-bin grub-efi-amd64-bin"),
+        ("xorriso", "apt-get install xorriso"),
+        ("mformat", "apt-get install mtools"),
+    ):
+        if shutil.which(program) is None:
+            return f"the test guest cannot be made without {program} ({package})"
+    return None
+
+
+def guest_folder() -> Path:
+    """The folder with vmlinuz, initrd.img and guest.iso, made where it is not there yet."""
+    folder = CACHE / f"guest-{hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]}"
+    if not (folder / "guest.iso").exists():
+        CACHE.mkdir(exist_ok=True)
+        (CACHE / ".gitignore").write_text("*\n")
+        making = CACHE / f"making-{os.getpid()}"
+        subprocess.run([str(SCRIPT), str(making)], check=True, capture_output=True, timeout=240)
+        try:
+            making.rename(folder)
+        except OSError:  # another run was faster
+            shutil.rmtree(making)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def guest_iso() -> Path:
+    """An image that boots as a disk and as a CD, by BIOS and by UEFI, and says GUEST-READY on its serial port."""
+    reason = why_not()
+    if reason and not (CACHE.exists() and list(CACHE.glob("guest-*/guest.iso"))):
+        pytest.skip(reason)
+    return guest_folder() / "guest.iso"
