@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from hawkfish.config import Settings
 from hawkfish.db import Database, UnitOfWork
@@ -165,7 +164,8 @@ class SessionService:
         if _is_id(session_id):
             with self._database.read() as uow:
                 session = uow.sessions.find(session_id, used_after=self._clock() - self._timeout)
-        owner: UUID | None = None if session is None else session.account_id
+        # What is not there is refused to nobody: it is simply not found.
+        owner = actor.account_id if session is None else session.account_id
         try:
             self._authorize(actor, verb, _subject(session_id), owner=owner)
         except PasswordChangeRequired:
