@@ -139,6 +139,11 @@ class Database:
             with self.write() as uow:
                 return work(uow)
 
+        try:
+            return once()  # nearly always enough
+        except (DBAPIError, DatabaseUnavailable) as error:
+            if not is_serialization_failure(error):
+                raise
         return retrying(once)
 
     @contextlib.contextmanager

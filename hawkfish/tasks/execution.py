@@ -58,7 +58,8 @@ class Execution:
             context = self._context(self._steps[position])
             try:
                 result = self._steps[position].run(context)
-                self._record(position, context, result)
+                if self._record(position, context, result):
+                    return
             except ChildrenRunning:
                 self._give_back(TaskState.CHILDREN, step_begun=True, **context.pending_progress())
                 return
@@ -72,25 +73,35 @@ class Execution:
             begun = False
         self._end_after_children()
 
-    def _record(self, position: int, context: StepContext, result: Result) -> None:
-        """Records a step as done, with all that it has to write; the last one ends the task in the same transaction."""
+    def _record(self, position: int, context: StepContext, result: Result) -> bool:
+        """Records a step as done, with all that it has to write; the last one ends the task in the same transaction.
+
+        Returns:
+            Whether the task has ended.
+        """
         step = self._steps[position]
         results = self._results if result is None else {**self._results, step.name: dict(result)}
+        again = False
 
-        def write(uow: UnitOfWork) -> None:
-            if self._is_recorded(uow, position + 1):
-                return
-            uow.tasks.write_fenced(
+        def write(uow: UnitOfWork) -> bool:
+            nonlocal again
+            if again and self._is_recorded(uow, position + 1):
+                return uow.tasks.get(self._task.id).ended
+            again = True
+            children_left = uow.tasks.write_fenced(
                 self._task.id, self._task.epoch, position=position + 1, results=results, **context.pending_progress()
             )
             uow.tasks.note(self._task.id, "step", f"{step.name}: done.", step=step.name, epoch=self._task.epoch)
             if step.record is not None:
                 step.record(uow, context, result)
-            if position + 1 == len(self._steps):
-                self._succeed(uow)
+            if position + 1 < len(self._steps) or children_left:
+                return False  # `_end_after_children` waits for those that the step has left running
+            self._succeed(uow)
+            return True
 
-        persist(self._database, self._wishes, write)
+        ended = persist(self._database, self._wishes, write)
         self._results = results
+        return ended
 
     def _is_recorded(self, uow: UnitOfWork, position: int) -> bool:
         """Whether this very write was done already: a lost connection may hide that a commit has succeeded."""
@@ -98,8 +109,6 @@ class Execution:
         return now.epoch == self._task.epoch and (now.ended or now.position == position)
 
     def _succeed(self, uow: UnitOfWork) -> None:
-        if uow.tasks.get(self._task.id).children_left:
-            return  # `_end_after_children` waits for them
         uow.tasks.end(self._task, TaskState.COMPLETED, message="", percent=100)
         if self._kind.on_success is not None:
             self._kind.on_success(uow, uow.tasks.get(self._task.id))
@@ -174,9 +183,13 @@ class Execution:
             failures = 0
 
     def _record_undo(self, position: int, context: StepContext, step: Step | None) -> None:
+        again = False
+
         def write(uow: UnitOfWork) -> None:
-            if step is not None and self._is_recorded(uow, position - 1):
+            nonlocal again
+            if again and step is not None and self._is_recorded(uow, position - 1):
                 return
+            again = True
             uow.tasks.write_fenced(self._task.id, self._task.epoch, position=max(position, 0) - 1, undo_failures=0)
             if step is not None:
                 uow.tasks.note(self._task.id, "undo", f"{step.name}: undone.", step=step.name, epoch=self._task.epoch)

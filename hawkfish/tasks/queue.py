@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hawkfish.db import Database, UnitOfWork
@@ -185,10 +186,13 @@ class TaskQueue:
                     return task
                 subscription.wait(min(POLL_SECONDS, left))
 
-    def sweep(self, uow: UnitOfWork) -> None:
+    def sweep(self) -> None:
         """Aborts what is past its deadline; for the worker."""
-        for task in uow.tasks.overdue():
-            self.request_abort(uow, task.id, reason=f"{DEADLINE_REASON} {task.deadline:%Y-%m-%d %H:%M:%S} UTC.")
+        with self._database.read() as uow:
+            overdue = uow.tasks.overdue()
+        for task in overdue:
+            reason = f"{DEADLINE_REASON} {task.deadline:%Y-%m-%d %H:%M:%S} UTC."
+            self._database.run(partial(self.request_abort, task_id=task.id, reason=reason))
 
 
 def end_unsuccessfully(uow: UnitOfWork, kind: TaskKind, task: Task, error: TaskError) -> None:

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 EXIT_LEASE_LOST = 75
 PURGE_SECONDS = 3600.0
+GATHER_SECONDS = 0.005  # while tasks run, their ends are gathered for so long, to claim several in one transaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class RunnerSettings:
     urgent_threads: int = 64
     lease: float = 10.0
     """Seconds without a beat after which others take over."""
-    poll: float = 0.5
+    poll: float = 1.0
     """Seconds between two looks at the database where no wake-up comes."""
     sweep: float = 1.0
     """Seconds between two looks for dead workers and passed deadlines."""
@@ -116,7 +117,8 @@ class Runner:
                     self._turn(subscription)
                 except HawkFishError as error:
                     log.warning("worker.turn_failed", error=error.message)
-                subscription.wait(self._settings.poll)
+                if subscription.wait(self._settings.poll) and self._running:
+                    stop.wait(GATHER_SECONDS)
             clean = self._drain()
         self._ended.set()
         for helper in helpers:
@@ -176,13 +178,17 @@ class Runner:
         versions = self._registry.versions()
         if not versions:
             return
-        if self._database.is_sqlite:  # an idle worker reads only, and takes no write lock
+        found: list[str] | None = None
+        if (
+            self._database.is_sqlite
+        ):  # the only worker: it can look without the write lock, which an idle one never takes
             with self._database.read() as uow:
-                if not uow.tasks.claimable(lane, versions, 1):
-                    return
+                found = uow.tasks.claimable(lane, versions, free)
+            if not found:
+                return
 
         def claim(uow: UnitOfWork) -> list[Task]:
-            ids = uow.tasks.claimable(lane, versions, free)
+            ids = uow.tasks.claimable(lane, versions, free) if found is None else found
             return [task for task in (uow.tasks.claim(each, self.worker_id) for each in ids) if task is not None]
 
         for task in self._database.run(claim):
@@ -232,7 +238,7 @@ class Runner:
     def _watch(self) -> None:
         """Ends the process when its beat is late, before others may take over; checked apart from the beat, which may hang."""
         while not self._ended.is_set():
-            if self._presence.wait_lost(self._settings.lease / 40) and not self._ended.is_set():
+            if self._presence.wait_lost(self._settings.lease / 20) and not self._ended.is_set():
                 self._lose("the connection that shows its presence fell")
                 return
             if self._is_late():
@@ -250,7 +256,7 @@ class Runner:
         self._on_lost()
 
     def _sweep(self, now: float) -> None:
-        self._database.run(self._queue.sweep)
+        self._queue.sweep()
         if now >= self._next_purge:
             self._next_purge = now + PURGE_SECONDS
             self._database.run(lambda uow: uow.tasks.purge(uow.now() - self._settings.retention))

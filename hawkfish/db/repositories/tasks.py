@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
+from hawkfish.db.base import UtcDateTime
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
 from hawkfish.domain.tasks import ENDED, Limit, Task, TaskError, TaskLane, TaskMessage, TaskState
 from hawkfish.errors import Conflict, LeaseLost, NotFound
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
+
+# Writes name the tables, not the classes: the ORM's own treatment of a write costs more than the write.
+TASKS, LOCKS = cast("Table", TaskRow.__table__), cast("Table", TaskLockRow.__table__)
+LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHistoryRow.__table__)
 
 WORKER_CHANNEL = "worker"
 CLAIMABLE = (TaskState.WAITING, TaskState.CHILDREN, TaskState.UNDO_WAITING)
@@ -46,9 +67,7 @@ class TaskRepository:
 
     def find(self, task_id: str) -> Task | None:
         """The task, or None."""
-        row = self._session.scalars(
-            select(TaskRow).where(TaskRow.id == task_id).execution_options(populate_existing=True)
-        ).one_or_none()
+        row = self._session.execute(select(TASKS).where(TASKS.c.id == task_id)).one_or_none()
         return None if row is None else _to_task(row)
 
     def get(self, task_id: str) -> Task:
@@ -84,7 +103,7 @@ class TaskRepository:
             parent_id: Only children of this task.
             ended: Only ended ones, or only those that are not.
         """
-        statement = select(TaskRow).where(TaskRow.number > after).order_by(TaskRow.number)
+        statement = select(TASKS).where(TaskRow.number > after).order_by(TaskRow.number)
         if subject is not None:
             statement = statement.where(TaskRow.subject == subject)
         if projects is not None:
@@ -95,14 +114,21 @@ class TaskRepository:
             statement = statement.where(TaskRow.ended_at.is_not(None) if ended else TaskRow.ended_at.is_(None))
         if limit is not None:
             statement = statement.limit(limit)
-        rows = self._session.scalars(statement.execution_options(populate_existing=True))
+        rows = self._session.execute(statement)
         return [_to_task(row) for row in rows]
 
-    def count(self, *, projects: Collection[str] | None = None) -> int:
-        """How many tasks are kept."""
-        statement = select(func.count()).select_from(TaskRow)
+    def newest(self, *, skip: int = 0, limit: int | None = None) -> list[Task]:
+        """Tasks in the reverse order of acceptance."""
+        rows = self._session.execute(select(TASKS).order_by(TaskRow.number.desc()).offset(skip).limit(limit))
+        return [_to_task(row) for row in rows]
+
+    def count(self, *, projects: Collection[str] | None = None, ended: bool | None = None) -> int:
+        """How many tasks are kept; of some projects, or only those that have ended or have not."""
+        statement = select(func.count()).select_from(TASKS)
         if projects is not None:
             statement = statement.where(TaskRow.project.in_(projects))
+        if ended is not None:
+            statement = statement.where(TaskRow.ended_at.is_not(None) if ended else TaskRow.ended_at.is_(None))
         return int(self._session.scalar(statement) or 0)
 
     def history(self, task_id: str) -> list[TaskMessage]:
@@ -116,8 +142,8 @@ class TaskRepository:
 
     def find_joinable(self, join_key: str) -> Task | None:
         """The task that an identical request would join."""
-        statement = select(TaskRow).where(TaskRow.join_key == join_key).execution_options(populate_existing=True)
-        row = self._session.scalars(statement).one_or_none()
+        statement = select(TASKS).where(TaskRow.join_key == join_key)
+        row = self._session.execute(statement).one_or_none()
         return None if row is None else _to_task(row)
 
     def has_followers(self, task: Task) -> bool:
@@ -154,7 +180,7 @@ class TaskRepository:
         parent_path = "" if parent is None else self._path(parent)
         task_id = task_id or str(uuid.uuid4())
         number = self._session.execute(
-            insert(TaskRow)
+            insert(TASKS)
             .values(
                 id=task_id,
                 kind=kind,
@@ -182,16 +208,16 @@ class TaskRepository:
         if locks:
             urgent = lane is TaskLane.URGENT
             self._session.execute(
-                insert(TaskLockRow), [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
+                insert(LOCKS), [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
             )
         if limits:
             self._session.execute(
-                insert(TaskLimitRow),
+                insert(LIMITS),
                 [{"task_id": task_id, "key": limit.key, "maximum": limit.count} for limit in limits],
             )
         if parent is not None:
             self._session.execute(
-                update(TaskRow).where(TaskRow.id == parent.id).values(children_left=TaskRow.children_left + 1)
+                update(TASKS).where(TaskRow.id == parent.id).values(children_left=TaskRow.children_left + 1)
             )
         self.note(task_id, "accepted", title, at=now)
         return self.get(task_id)
@@ -205,13 +231,12 @@ class TaskRepository:
         if not keys or not kinds:
             return []
         statement = (
-            select(TaskRow)
+            select(TASKS)
             .where(TaskRow.kind.in_(kinds), TaskRow.ended_at.is_(None))
             .where(exists().where(TaskLockRow.task_id == TaskRow.id, TaskLockRow.key.in_(keys)))
             .order_by(TaskRow.number)
-            .execution_options(populate_existing=True)
         )
-        return [_to_task(row) for row in self._session.scalars(statement)]
+        return [_to_task(row) for row in self._session.execute(statement)]
 
     # --- control -------------------------------------------------------------------------------------------------
 
@@ -243,10 +268,10 @@ class TaskRepository:
 
     def overdue(self) -> list[Task]:
         """Tasks past their deadline of which no abort has been asked yet."""
-        statement = select(TaskRow).where(
+        statement = select(TASKS).where(
             TaskRow.ended_at.is_(None), TaskRow.deadline < self._uow.now(), ~TaskRow.abort_requested, ~TaskRow.undoing
         )
-        return [_to_task(row) for row in self._session.scalars(statement.execution_options(populate_existing=True))]
+        return [_to_task(row) for row in self._session.execute(statement)]
 
     # --- claiming ------------------------------------------------------------------------------------------------
 
@@ -258,33 +283,8 @@ class TaskRepository:
             kinds: Newest version that the worker knows of each kind; newer tasks are left alone.
             most: How many at most.
         """
-        mine, other = aliased(TaskLockRow), aliased(TaskLockRow)
-        in_the_way: ColumnElement[bool] = or_(
-            other.held,
-            and_(other.path < mine.path, func.substr(mine.path, 1, func.length(other.path)) != other.path),
-        )
-        if lane is TaskLane.URGENT:
-            in_the_way = and_(other.urgent, other.path < mine.path)
-        blocked = exists().where(
-            mine.task_id == TaskRow.id, other.key == mine.key, other.task_id != mine.task_id, in_the_way
-        )
-        limit, running = aliased(TaskLimitRow), aliased(TaskLimitRow)
-        used = select(func.count()).where(running.key == limit.key, running.running).scalar_subquery()
-        at_limit = exists().where(limit.task_id == TaskRow.id, used >= limit.maximum)
-        statement = (
-            select(TaskRow.id)
-            .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane, TaskRow.state.in_(CLAIMABLE))
-            .where(TaskRow.children_left == 0, or_(TaskRow.not_before.is_(None), TaskRow.not_before <= self._uow.now()))
-            .where(
-                or_(*(and_(TaskRow.kind == kind, TaskRow.kind_version <= version) for kind, version in kinds.items()))
-            )
-            .where(~blocked, ~at_limit)
-            .order_by(TaskRow.number)
-            .limit(most)
-        )
-        if self._uow.is_postgresql:
-            statement = statement.with_for_update(skip_locked=True, of=TaskRow)
-        return list(self._session.scalars(statement))
+        statement = _claimable(lane, tuple(kinds.items()), locking=self._uow.is_postgresql)
+        return list(self._session.scalars(statement, {"now": self._uow.now(), "most": most}))
 
     def claim(self, task_id: str, worker_id: int) -> Task | None:
         """Gives a claimable task to a worker and raises its fence.
@@ -300,18 +300,20 @@ class TaskRepository:
             return None
 
     def _claim(self, task_id: str, worker_id: int) -> Task | None:
-        limits = self._session.scalars(select(TaskLimitRow).where(TaskLimitRow.task_id == task_id)).all()
+        before = self.get(task_id)
+        if before.state not in CLAIMABLE or before.children_left:
+            return None
+        limits = self._session.execute(select(LIMITS.c.key, LIMITS.c.maximum).where(LIMITS.c.task_id == task_id)).all()
         if limits:
             self._uow.serialize_on(f"limit:{limit.key}" for limit in limits)
             for limit in limits:
                 running = select(func.count()).where(TaskLimitRow.key == limit.key, TaskLimitRow.running)
                 if int(self._session.scalar(running) or 0) >= limit.maximum:
                     return None
-            self._session.execute(update(TaskLimitRow).where(TaskLimitRow.task_id == task_id).values(running=True))
+            self._session.execute(update(LIMITS).where(TaskLimitRow.task_id == task_id).values(running=True))
         self._session.execute(
-            update(TaskLockRow).where(TaskLockRow.task_id == task_id, ~TaskLockRow.urgent).values(held=True)
+            update(LOCKS).where(TaskLockRow.task_id == task_id, ~TaskLockRow.urgent).values(held=True)
         )
-        before = self.get(task_id)
         now = self._uow.now()
         self._write(
             TaskRow.id == task_id,
@@ -330,17 +332,27 @@ class TaskRepository:
 
     # --- writing under the fence ---------------------------------------------------------------------------------
 
-    def write_fenced(self, task_id: str, epoch: int, **values: Any) -> None:
+    def write_fenced(self, task_id: str, epoch: int, **values: Any) -> int:
         """Writes as the worker that holds the task.
+
+        Returns:
+            How many of its children have not ended.
 
         Raises:
             LeaseLost: The task was given to another since.
         """
-        held = and_(TaskRow.id == task_id, TaskRow.epoch == epoch, TaskRow.worker_id.is_not(None))
-        if not self._write(held, values):
+        statement = (
+            update(TASKS)
+            .where(TASKS.c.id == task_id, TASKS.c.epoch == epoch, TASKS.c.worker_id.is_not(None))
+            .values(**values, version=TASKS.c.version + 1, updated_at=self._uow.now())
+            .returning(TASKS.c.children_left)
+        )
+        children_left = self._session.execute(statement).scalar_one_or_none()
+        if children_left is None:
             raise LeaseLost(
                 f"Task {task_id} was taken over by another worker; lease {epoch} is void.", task=task_id, epoch=epoch
             )
+        return int(children_left)
 
     def release(self, task_id: str, epoch: int, state: TaskState, **values: Any) -> None:
         """Gives a task back to the line as the worker that holds it."""
@@ -349,8 +361,8 @@ class TaskRepository:
         self._uow.publish(WORKER_CHANNEL)
 
     def _let_go(self, task_ids: Sequence[str]) -> None:
-        self._session.execute(update(TaskLockRow).where(TaskLockRow.task_id.in_(task_ids)).values(held=False))
-        self._session.execute(update(TaskLimitRow).where(TaskLimitRow.task_id.in_(task_ids)).values(running=False))
+        self._session.execute(update(LOCKS).where(TaskLockRow.task_id.in_(task_ids)).values(held=False))
+        self._session.execute(update(LIMITS).where(TaskLimitRow.task_id.in_(task_ids)).values(running=False))
 
     def end(self, task: Task, state: TaskState, *, message: str, error: TaskError | None = None, **values: Any) -> None:
         """Ends a task: by the worker that holds it (`task.epoch` is the fence), or one that nobody holds."""
@@ -368,11 +380,11 @@ class TaskRepository:
             self.write_fenced(task.id, task.epoch, **values)
         elif not self.change_unclaimed(task.id, **values):
             raise Conflict(f"Task {task.id} was begun meanwhile; ask again.", task=task.id)
-        self._session.execute(delete(TaskLockRow).where(TaskLockRow.task_id == task.id))
-        self._session.execute(delete(TaskLimitRow).where(TaskLimitRow.task_id == task.id))
+        self._session.execute(delete(LOCKS).where(TaskLockRow.task_id == task.id))
+        self._session.execute(delete(LIMITS).where(TaskLimitRow.task_id == task.id))
         if task.parent_id is not None:
             self._session.execute(
-                update(TaskRow).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
+                update(TASKS).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
             )
         self.note(task.id, "ended", message or state.value, epoch=task.epoch, at=now)
         self._uow.publish(task_channel(task.id))
@@ -380,7 +392,7 @@ class TaskRepository:
 
     def forget_join(self, task_id: str) -> None:
         """Has later identical requests make a task of their own."""
-        self._session.execute(update(TaskRow).where(TaskRow.id == task_id).values(join_key=None))
+        self._session.execute(update(TASKS).where(TaskRow.id == task_id).values(join_key=None))
 
     def note(
         self,
@@ -401,7 +413,7 @@ class TaskRepository:
             "step": step,
             "epoch": epoch,
         }
-        self._session.execute(insert(TaskHistoryRow).values(values))
+        self._session.execute(insert(HISTORY).values(values))
 
     def take_from_worker(self, worker_id: int) -> list[str]:
         """Puts the tasks of a dead worker back in line; the fence shuts it out should it not be dead."""
@@ -427,23 +439,49 @@ class TaskRepository:
         """
         parent = aliased(TaskRow)
         kept = exists().where(parent.id == TaskRow.parent_id, or_(parent.ended_at.is_(None), parent.ended_at >= before))
-        result = self._session.execute(
-            delete(TaskRow).where(TaskRow.ended_at < before, ~kept).execution_options(synchronize_session=False)
-        )
+        result = self._session.execute(delete(TASKS).where(TaskRow.ended_at < before, ~kept))
         return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE's result is a CursorResult
 
     def _write(self, condition: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
         statement = (
-            update(TaskRow)
-            .where(condition)
-            .values(**values, version=TaskRow.version + 1, updated_at=self._uow.now())
-            .execution_options(synchronize_session=False)
+            update(TASKS).where(condition).values(**values, version=TaskRow.version + 1, updated_at=self._uow.now())
         )
         return bool(self._session.execute(statement).rowcount)  # type: ignore[attr-defined]  # as above
 
 
-def _to_task(row: TaskRow) -> Task:
-    values: Iterable[str] = Task.__dataclass_fields__
-    given = {name: getattr(row, name) for name in values if name not in {"error", "locks", "cancelled_ids"}}
-    error = None if row.error is None else TaskError(**row.error)
-    return Task(**given, error=error, locks=tuple(row.locks), cancelled_ids=tuple(row.cancelled_ids))
+def _to_task(row: Row[Any]) -> Task:
+    columns = row._mapping  # noqa: SLF001  the public way to a row's columns by name
+    given = {name: columns[name] for name in Task.__dataclass_fields__}
+    error = None if given["error"] is None else TaskError(**given["error"])
+    return Task(
+        **given | {"error": error, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
+    )
+
+
+@lru_cache(maxsize=16)
+def _claimable(lane: TaskLane, kinds: tuple[tuple[str, int], ...], *, locking: bool) -> Select[Any]:
+    mine, other = aliased(TaskLockRow), aliased(TaskLockRow)
+    in_the_way: ColumnElement[bool] = or_(
+        other.held,
+        # Ahead of it, and not an ancestor: those wait for it.
+        and_(other.path < mine.path, func.substr(mine.path, 1, func.length(other.path)) != other.path),
+    )
+    if lane is TaskLane.URGENT:
+        in_the_way = and_(other.urgent, other.path < mine.path)
+    blocked = exists().where(
+        mine.task_id == TaskRow.id, other.key == mine.key, other.task_id != mine.task_id, in_the_way
+    )
+    limit, running = aliased(TaskLimitRow), aliased(TaskLimitRow)
+    used = select(func.count()).where(running.key == limit.key, running.running).scalar_subquery()
+    at_limit = exists().where(limit.task_id == TaskRow.id, used >= limit.maximum)
+    now = bindparam("now", type_=UtcDateTime())
+    statement = (
+        select(TaskRow.id)
+        .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane, TaskRow.state.in_(CLAIMABLE))
+        .where(TaskRow.children_left == 0, or_(TaskRow.not_before.is_(None), TaskRow.not_before <= now))
+        .where(or_(*(and_(TaskRow.kind == kind, TaskRow.kind_version <= version) for kind, version in kinds)))
+        .where(~blocked, ~at_limit)
+        .order_by(TaskRow.number)
+        .limit(bindparam("most", type_=Integer()))
+    )
+    return statement.with_for_update(skip_locked=True, of=TaskRow) if locking else statement
