@@ -68,7 +68,7 @@ def source_of(address: str | None) -> str:
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return _clean(address, 64)
+        return printable(address, 64)
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             return str(found.ipv4_mapped)
@@ -111,13 +111,13 @@ class AuditService:
         facts = {key: _fact(key, value) for key, value in details.items()}
         uow.audit.add(
             at=self._clock(),
-            user_name=_clean(actor.user_name, 64),
+            user_name=printable(actor.user_name, 64),
             verb=verb,
-            subject=_clean(subject, TEXT_LIMIT),
+            subject=printable(subject, TEXT_LIMIT),
             outcome=outcome,
-            address=None if actor.address is None else _clean(actor.address, 64),
+            address=None if actor.address is None else printable(actor.address, 64),
             session_id=actor.session_id,
-            request_id=None if actor.request_id is None else _clean(actor.request_id, 128),
+            request_id=None if actor.request_id is None else printable(actor.request_id, 128),
             project=facts.pop("project", None),
             details=facts,
         )
@@ -225,11 +225,12 @@ def _fact(key: str, value: Any) -> Any:
         return value
     if isinstance(value, list | tuple | set | frozenset):
         return [
-            _clean(str(item), TEXT_LIMIT) for item in (sorted(value) if isinstance(value, set | frozenset) else value)
+            printable(str(item), TEXT_LIMIT)
+            for item in (sorted(value) if isinstance(value, set | frozenset) else value)
         ]
-    return _clean(str(value), TEXT_LIMIT)
+    return printable(str(value), TEXT_LIMIT)
 
 
-def _clean(text: str, limit: int) -> str:
-    """Without what would break a line or a database, and not too long."""
+def printable(text: str, limit: int) -> str:
+    """The text without what would break a line or a database, and not too long."""
     return "".join(character if character.isprintable() else "?" for character in text[:limit])

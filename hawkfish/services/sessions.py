@@ -15,7 +15,7 @@ from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.accounts import Account, Actor, Privilege, Session
 from hawkfish.errors import NotAuthenticated, NotFound, NotPermitted, PasswordChangeRequired
 from hawkfish.services.accounts import AccountService
-from hawkfish.services.audit import AuditService, utc_now
+from hawkfish.services.audit import AuditService, printable, utc_now
 
 TOKEN_BYTES = 32
 TOKEN_FORM = re.compile(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
@@ -71,7 +71,7 @@ class SessionService:
             user_name=account.user_name,
             created_at=now,
             used_at=now,
-            address=None if address is None else address[:64],
+            address=None if address is None else printable(address, 64),
         )
         token = secrets.token_hex(TOKEN_BYTES)
         actor = Actor(

@@ -57,6 +57,15 @@ def test_a_token_holds_in_another_process_and_shows_the_account_as_it_is(access:
     assert (actor.user_name, actor.password_change_required) == ("bea", True)
 
 
+def test_an_odd_address_breaks_nothing(access: Access) -> None:
+    access.account("ada")
+    session, token, actor = access.sessions.login("ada", PASSWORD, "a\0b\ud800" + "x" * 1000)
+    assert session.address is not None
+    assert session.address.startswith("a?b?x")
+    access.sessions.resume(token, "\0")
+    assert access.sessions.list(actor) == [session]
+
+
 @pytest.mark.parametrize("token", ["", "0" * 64, "0" * 63, "G" * 64, "\0" * 64, "é" * 64, "\ud800" * 64, "0" * 100_000])
 def test_other_tokens_are_refused(access: Access, token: str) -> None:
     with pytest.raises(NotAuthenticated) as caught:
