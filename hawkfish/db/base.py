@@ -6,7 +6,7 @@ import enum
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Enum, Integer, MetaData, String
+from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Enum, Integer, MetaData, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -77,3 +77,8 @@ class Base(DeclarativeBase):
     """The base of all models."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def changed_rows(result: Any) -> int:
+    """How many rows an UPDATE or DELETE met; SQLAlchemy types the result of `execute` more widely."""
+    return result.rowcount if isinstance(result, CursorResult) else 0

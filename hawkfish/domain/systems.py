@@ -162,6 +162,11 @@ class System:
         )
 
     @property
+    def is_running(self) -> bool:
+        """Whether its machine is not off, as far as is known."""
+        return self.power_state not in {None, PowerState.OFF}
+
+    @property
     def disk_bytes(self) -> int:
         """Sum of the capacities of the disks."""
         return sum(disk.capacity_bytes for disk in self.disks)

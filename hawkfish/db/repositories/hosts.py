@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.systems import SystemRow, VolumeRow
 from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostState, Virtualisation
@@ -49,7 +50,7 @@ class HostRepository:
         self._uow = uow
         self._session = uow.session
 
-    def list(self) -> list[Host]:
+    def all(self) -> list[Host]:
         """All hosts by name."""
         return [_to_host(row) for row in self._session.scalars(select(HostRow).order_by(HostRow.name_key))]
 
@@ -107,9 +108,9 @@ class HostRepository:
             .where(HostRow.id == str(host_id), (HostRow.state != state) | (HostRow.state_reason != reason))
             .values(state=state, state_reason=reason, state_changed_at=now, version=HostRow.version + 1, **seen)
         )
-        if changed.rowcount == 0 and seen:
+        if changed_rows(changed) == 0 and seen:
             self._session.execute(update(HostRow).where(HostRow.id == str(host_id)).values(**seen))
-        return bool(changed.rowcount)
+        return bool(changed_rows(changed))
 
     def set_facts(self, host_id: UUID | str, facts: HostFacts) -> None:
         """Records what a probe found; the version rises only if it is news."""
@@ -148,7 +149,7 @@ class PoolRepository:
         self._uow = uow
         self._session = uow.session
 
-    def list(self) -> list[Pool]:
+    def all(self) -> list[Pool]:
         """All pools by name."""
         rows = self._session.scalars(select(StoragePoolRow).order_by(StoragePoolRow.name_key)).all()
         return self._to_pools(rows)

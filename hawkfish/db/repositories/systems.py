@@ -12,10 +12,12 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.domain.machines import (
+    BootDevice,
     Bridge,
     LibvirtNetwork,
     MachineObservation,
@@ -26,6 +28,7 @@ from hawkfish.domain.machines import (
 )
 from hawkfish.domain.systems import (
     BootOverride,
+    BootOverrideEnabled,
     System,
     SystemDisk,
     SystemNetworkInterface,
@@ -200,9 +203,10 @@ class SystemRepository:
                 value=used,
             )
 
-    def used_mac_addresses(self) -> frozenset[str]:
-        """MAC addresses that are taken."""
-        return frozenset(self._session.scalars(select(NetworkInterfaceRow.mac_address)))
+    def has_mac_address(self, address: str) -> bool:
+        """Whether a system has the address."""
+        found = select(NetworkInterfaceRow.mac_address).where(NetworkInterfaceRow.mac_address == address)
+        return self._session.scalar(found) is not None
 
     def write(self, system_id: UUID, expected_version: int | None = None, **values: Any) -> int:
         """Sets columns and raises the version; see `UnitOfWork.write_version`."""
@@ -223,8 +227,12 @@ class SystemRepository:
 
     def observe(self, system_id: UUID, machine: MachineObservation | None) -> bool:
         """Records what a hypervisor said; the version rises only if it is news. True if it is."""
-        power = PowerState.OFF if machine is None else machine.power_state
-        run_id = None if machine is None else machine.run_id
+        if machine is None:
+            return self.observe_power(system_id, PowerState.OFF, None)
+        return self.observe_power(system_id, machine.power_state, machine.run_id)
+
+    def observe_power(self, system_id: UUID, power: PowerState, run_id: str | None) -> bool:
+        """The same for what is left of an observation in a task's results."""
         changed = self._session.execute(
             update(SystemRow)
             .where(
@@ -244,7 +252,20 @@ class SystemRepository:
             )
             .execution_options(synchronize_session=False)
         )
-        return bool(changed.rowcount)
+        return bool(changed_rows(changed))
+
+    def use_up_boot(self, system_id: UUID, device: BootDevice) -> None:
+        """Ends a boot override that held for one boot, unless another has been accepted since."""
+        self._session.execute(
+            update(SystemRow)
+            .where(
+                SystemRow.id == str(system_id),
+                SystemRow.boot_enabled == BootOverrideEnabled.ONCE,
+                SystemRow.boot_device == device,
+            )
+            .values(boot_enabled=BootOverrideEnabled.DISABLED, boot_device=None, version=SystemRow.version + 1)
+            .execution_options(synchronize_session=False)
+        )
 
     def mark_stale(self, host_id: UUID) -> int:
         """Says of all systems of a host that what was observed may no longer be so. Returns how many that is news for."""
@@ -254,7 +275,7 @@ class SystemRepository:
             .values(stale=True, version=SystemRow.version + 1)
             .execution_options(synchronize_session=False)
         )
-        return int(changed.rowcount)
+        return changed_rows(changed)
 
     def remove(self, system_id: UUID) -> None:
         """Removes a system with its volumes, network interfaces and pictures."""
@@ -295,7 +316,7 @@ class SystemRepository:
 
     def purge_screenshots(self, before: datetime) -> int:
         """Drops old pictures."""
-        return int(self._session.execute(delete(ScreenshotRow).where(ScreenshotRow.taken_at < before)).rowcount)
+        return changed_rows(self._session.execute(delete(ScreenshotRow).where(ScreenshotRow.taken_at < before)))
 
     # --- rows to values ------------------------------------------------------------------------------------------
 

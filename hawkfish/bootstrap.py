@@ -1,0 +1,133 @@
+"""The only place that wires settings, database, plugins and services together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from uuid import UUID
+
+from hawkfish.config import Settings, load_settings
+from hawkfish.db import Database
+from hawkfish.errors import SchemaOutdated
+from hawkfish.plugins.context import PluginContext
+from hawkfish.plugins.loader import PluginHost
+from hawkfish.plugins.secrets import read_secret
+from hawkfish.services.access import Access
+from hawkfish.services.accounts import AccountService
+from hawkfish.services.audit import AuditService
+from hawkfish.services.drivers import DriverPool
+from hawkfish.services.hosts import HostService, HostTasks
+from hawkfish.services.pictures import PictureTasks
+from hawkfish.services.power import PowerTasks
+from hawkfish.services.sessions import SessionService
+from hawkfish.services.system_tasks import SystemTasks
+from hawkfish.services.systems import SystemService
+from hawkfish.services.tasks import TaskService
+from hawkfish.tasks import TaskQueue, TaskRegistry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceInfo:
+    """What the service says of itself."""
+
+    installation_id: UUID
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """A wired installation, as the API, the worker and library users get it.
+
+    Example:
+        application = Application.open(load_settings(data_dir="/var/lib/hawkfish"))
+        systems, count = application.systems.page(SYSTEM_ACTOR)
+        application.close()
+    """
+
+    settings: Settings
+    database: Database
+    plugins: PluginHost
+    registry: TaskRegistry
+    queue: TaskQueue
+    drivers: DriverPool
+    accounts: AccountService
+    sessions: SessionService
+    audit: AuditService
+    systems: SystemService
+    hosts: HostService
+    tasks: TaskService
+    service_info: ServiceInfo
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Application:
+        """Opens an installation whose schema is up to date; no host is reached yet.
+
+        Args:
+            settings: Default what the environment and hawkfish.toml say.
+
+        Raises:
+            SchemaOutdated: `hawkfish admin db upgrade` is needed.
+            PluginError: `strict_plugins` is set and a plugin cannot be loaded.
+        """
+        settings = settings or load_settings()
+        database = Database(settings.database_url)
+        status = database.check()
+        if not status.ok:
+            database.close()
+            raise SchemaOutdated(
+                f"The database has schema {status.found or 'none'} and this version needs {status.needed}; "
+                "run `hawkfish admin db upgrade`.",
+                setting="database_url",
+                found=status.found,
+                needed=status.needed,
+            )
+        with database.read() as uow:
+            installation_id = uow.accounts.installation_id()
+        plugins = PluginHost.load(
+            blocked=settings.plugins_blocked,
+            strict=settings.strict_plugins,
+            settings=settings.plugin_settings,
+            context=PluginContext(
+                installation_id=str(installation_id),
+                data_dir=settings.data_dir,
+                call_timeout=settings.driver_timeout,
+                read_secret=read_secret,
+            ),
+        )
+        return cls._wire(settings, database, plugins, installation_id)
+
+    @classmethod
+    def _wire(cls, settings: Settings, database: Database, plugins: PluginHost, installation_id: UUID) -> Application:
+        registry = TaskRegistry()
+        audit = AuditService(database, settings)
+        accounts = AccountService(database, settings, audit)
+        access = Access(settings=settings, database=database, queue=TaskQueue(database, registry), audit=audit)
+        drivers = DriverPool(database, plugins)
+        for tasks in (
+            SystemTasks(access, drivers, str(installation_id)),
+            PowerTasks(access, drivers),
+            PictureTasks(access, drivers),
+            HostTasks(access, drivers),
+        ):
+            for kind in tasks.kinds():
+                registry.register(kind)
+        return cls(
+            settings=settings,
+            database=database,
+            plugins=plugins,
+            registry=registry,
+            queue=access.queue,
+            drivers=drivers,
+            accounts=accounts,
+            sessions=SessionService(database, settings, accounts, audit),
+            audit=audit,
+            systems=SystemService(access),
+            hosts=HostService(access, plugins),
+            tasks=TaskService(access),
+            service_info=ServiceInfo(installation_id=installation_id, version=version("hawkfish")),
+        )
+
+    def close(self) -> None:
+        """Closes drivers and database; machines are not touched."""
+        self.drivers.close()
+        self.database.close()

@@ -1,0 +1,157 @@
+"""The drivers of this process: one for each host, made and opened when first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+
+from hawkfish.db import Database
+from hawkfish.domain.hosts import Host
+from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
+from hawkfish.plugins.compute import ComputeDriver, HostCommands, HostStorage, PoolHost
+from hawkfish.plugins.context import HostConfig, PoolConfig
+from hawkfish.plugins.loader import PluginHost
+from hawkfish.plugins.storage import StoragePool
+
+log = structlog.get_logger("hawkfish.drivers")
+
+POOL_WAIT_SECONDS = 60.0
+
+
+@dataclass
+class _Connection:
+    """A host's driver, and what it was made from: another driver is made when that changes."""
+
+    origin: tuple[object, ...]
+    driver: ComputeDriver
+    opened: bool = False
+    opening: threading.Lock = field(default_factory=threading.Lock)
+
+
+class DriverPool:
+    """Drivers by host; safe to share between threads. A host that does not answer holds up only those who ask for it."""
+
+    def __init__(self, database: Database, plugins: PluginHost) -> None:
+        self._database = database
+        self._plugins = plugins
+        self._connections: dict[UUID, _Connection] = {}
+        self._pools: dict[UUID, tuple[int, StoragePool]] = {}
+        self._pool_locks: dict[tuple[UUID, UUID], threading.Lock] = {}
+        self._lock = threading.Lock()
+        self.on_new_driver: Callable[[Host, ComputeDriver], None] | None = None
+        """Called with each driver that was made, before it is used; the watcher listens to it."""
+
+    def host(self, host_id: UUID | str) -> Host:
+        """The host as it is recorded."""
+        with self._database.read() as uow:
+            return uow.hosts.get(host_id)
+
+    def driver(self, host_id: UUID | str) -> ComputeDriver:
+        """The host's driver, opened.
+
+        Raises:
+            HostUnavailable: The host does not answer; the driver goes on trying.
+            PluginError: There is no such driver, or it cannot be used here.
+        """
+        return self.driver_of(self.host(host_id))
+
+    def driver_of(self, host: Host) -> ComputeDriver:
+        """The same for a host that has been read already."""
+        connection = self._connection(host)
+        if connection.opened:
+            return connection.driver
+        if not connection.opening.acquire(timeout=POOL_WAIT_SECONDS):
+            raise HostUnavailable(
+                f"Another call has been trying to reach {host.name} ({host.uri}) for over {POOL_WAIT_SECONDS:.0f} s.",
+                operation="open",
+                host=host.name,
+            )
+        try:
+            if not connection.opened:
+                connection.driver.open()
+                connection.opened = True
+        finally:
+            connection.opening.release()
+        return connection.driver
+
+    def _connection(self, host: Host) -> _Connection:
+        origin = (host.driver, host.uri, tuple(sorted(host.settings.items())))
+        with self._lock:
+            found = self._connections.get(host.id)
+            if found is not None and found.origin == origin:
+                return found
+            config = HostConfig(id=str(host.id), name=host.name, uri=host.uri, settings=host.settings)
+            made = _Connection(origin, self._plugins.create_compute_driver(host.driver, config))
+            self._connections[host.id] = made
+        if found is not None:
+            found.driver.close()
+        if self.on_new_driver is not None:
+            self.on_new_driver(host, made.driver)
+        return made
+
+    def forget(self, host_id: UUID) -> None:
+        """Closes the driver of a host that is no longer ours."""
+        with self._lock:
+            found = self._connections.pop(host_id, None)
+        if found is not None:
+            found.driver.close()
+
+    def close(self) -> None:
+        """Closes all drivers."""
+        with self._lock:
+            found = list(self._connections.values())
+            self._connections.clear()
+        for connection in found:
+            try:
+                connection.driver.close()
+            except HawkFishError as error:
+                log.warning("a driver could not be closed", error=error.message)
+
+    @contextmanager
+    def pool(self, pool_id: UUID, host_id: UUID) -> Iterator[tuple[StoragePool, PoolHost]]:
+        """A pool and the host to use it on, for one call at a time: a dead server eats one thread of the host, not all.
+
+        Raises:
+            BackendTimeout: Another call to this pool on this host does not end.
+        """
+        host = self.host(host_id)
+        pool = self._pool_object(pool_id)
+        driver = self.driver_of(host)
+        with self._lock:
+            lock = self._pool_locks.setdefault((pool_id, host_id), threading.Lock())
+        if not lock.acquire(timeout=POOL_WAIT_SECONDS):
+            raise BackendTimeout(
+                f"Another call to this storage pool on {host.name} has not ended for {POOL_WAIT_SECONDS:.0f} s; "
+                "see whether its storage answers.",
+                operation="pool",
+                host=host.name,
+                seconds=POOL_WAIT_SECONDS,
+            )
+        try:
+            yield (
+                pool,
+                PoolHost(
+                    id=host.id,
+                    name=host.name,
+                    storage=driver if isinstance(driver, HostStorage) else None,
+                    commands=driver if isinstance(driver, HostCommands) else None,
+                ),
+            )
+        finally:
+            lock.release()
+
+    def _pool_object(self, pool_id: UUID) -> StoragePool:
+        with self._database.read() as uow:
+            pool = uow.pools.get(pool_id)
+        with self._lock:
+            found = self._pools.get(pool_id)
+            if found is None or found[0] != pool.version:
+                config = PoolConfig(id=str(pool.id), name=pool.name, config=pool.config)
+                found = (pool.version, self._plugins.create_storage_pool(pool.type, config))
+                self._pools[pool_id] = found
+        return found[1]

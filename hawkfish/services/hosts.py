@@ -1,0 +1,231 @@
+"""The verbs of hosts, and the task that takes one in: probe it, and make a storage pool usable on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID, uuid4
+
+from hawkfish.db import UnitOfWork
+from hawkfish.db.repositories.hosts import facts_from_json, facts_to_json
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.hosts import ComputeCapability, Host, HostState
+from hawkfish.domain.pools import Pool
+from hawkfish.domain.storage import PoolStats
+from hawkfish.domain.tasks import Task, TaskError
+from hawkfish.errors import PluginConfigInvalid, PropertyConflict
+from hawkfish.plugins.compute import offered_capabilities
+from hawkfish.plugins.config_fields import validate_config
+from hawkfish.plugins.loader import PluginHost
+from hawkfish.services.accepted import Accepted
+from hawkfish.services.access import Access
+from hawkfish.services.drivers import DriverPool
+from hawkfish.tasks import Step, StepContext, TaskKind
+
+POOL_NAME = "local"
+POOL_TYPE = "dir"
+
+
+def subject_of(host_id: UUID) -> str:
+    """How tasks and the audit trail name a host."""
+    return f"host:{host_id}"
+
+
+class HostService:
+    """Hosts and the pools on them."""
+
+    def __init__(self, access: Access, plugins: PluginHost) -> None:
+        self._access = access
+        self._database = access.database
+        self._plugins = plugins
+
+    def list(self, actor: Actor) -> list[Host]:
+        """All hosts by name."""
+        self._access.authorize(actor, "hosts.read")
+        with self._database.read() as uow:
+            return uow.hosts.all()
+
+    def get(self, actor: Actor, id_or_name: UUID | str) -> Host:
+        """One host, by its id or its name.
+
+        Raises:
+            NotFound: There is none.
+        """
+        self._access.authorize(actor, "hosts.read", f"host:{id_or_name}")
+        with self._database.read() as uow:
+            return uow.hosts.get(id_or_name)
+
+    def pools(self, actor: Actor) -> Sequence[Pool]:
+        """All storage pools by name."""
+        self._access.authorize(actor, "pools.read")
+        with self._database.read() as uow:
+            return uow.pools.all()
+
+    def add(
+        self,
+        actor: Actor,
+        name: str,
+        driver: str,
+        uri: str,
+        *,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        labels: Mapping[str, str] = MappingProxyType({}),
+        pool_path: str | None = None,
+    ) -> Accepted:
+        """Accepts a host; its task reaches it, finds out what it can do, and makes a storage pool there.
+
+        Args:
+            actor: Who asks.
+            name: Name for people, unique.
+            driver: Name of a compute driver plugin.
+            uri: Address in the driver's own form.
+            settings: The driver's settings for this host.
+            labels: Free labels.
+            pool_path: Folder of the pool on the host; None for the default.
+
+        Raises:
+            AlreadyExists: The name is taken.
+            PropertyConflict: There is no such driver, or the settings do not fit.
+        """
+        self._access.authorize(actor, "hosts.add", f"host:{name}")
+        record = self._plugins.compute_drivers.get(driver)
+        if record is None:
+            known = ", ".join(self._plugins.compute_drivers) or "none"
+            raise PropertyConflict(
+                f"There is no usable compute driver {driver!r}; there are: {known}. See `hawkfish plugins ls`.",
+                property="Driver",
+                value=driver,
+            )
+        try:
+            validate_config(record.config_fields, settings, plugin=driver)
+        except PluginConfigInvalid as error:
+            raise PropertyConflict(error.message, property=f"Settings/{error.data['field']}") from error
+        host = Host(id=uuid4(), name=name, driver=driver, uri=uri, settings=settings, labels=labels)
+
+        def write(uow: UnitOfWork) -> Accepted:
+            uow.hosts.add(host)
+            task = self._access.queue.submit(
+                uow,
+                "host.add",
+                title=f"Add host {name}",
+                actor=actor.user_name,
+                subject=subject_of(host.id),
+                arguments={"host_id": str(host.id), "pool_path": pool_path or self._default_pool_path(driver)},
+                locks=[subject_of(host.id)],
+            )
+            self._access.audit.record(
+                uow, actor, "hosts.add", subject_of(host.id), name=name, driver=driver, task=task.id
+            )
+            return Accepted(host.id, task)
+
+        return self._database.run(write)
+
+    def _default_pool_path(self, driver: str) -> str:
+        return str(self._access.settings.data_dir / "pools" / driver)
+
+    def remove(self, actor: Actor, host_id: UUID, expected_version: int | None = None) -> Accepted:
+        """Removes a host without systems; nothing on it is touched.
+
+        Raises:
+            NotFound: There is no such host.
+            InUse: It has systems or volumes.
+            PreconditionFailed: It has another version by now.
+        """
+        self._access.authorize(actor, "hosts.remove", subject_of(host_id))
+
+        def write(uow: UnitOfWork) -> Accepted:
+            host = uow.hosts.get(host_id)
+            uow.hosts.remove(host_id, expected_version)
+            for task in uow.tasks.search(subject=subject_of(host_id), ended=False):
+                self._access.queue.request_abort(uow, task.id, reason=f"The host {host.name} was removed.")
+            self._access.audit.record(uow, actor, "hosts.remove", subject_of(host_id), name=host.name)
+            return Accepted(host_id)
+
+        return self._database.run(write)
+
+
+class HostTasks:
+    """The kind `host.add`."""
+
+    def __init__(self, access: Access, drivers: DriverPool) -> None:
+        self._database = access.database
+        self._drivers = drivers
+
+    def kinds(self) -> tuple[TaskKind, ...]:
+        """What a worker registers."""
+        return (
+            TaskKind(
+                name="host.add",
+                steps=(
+                    Step(name="probe", run=self._probe, record=_record_facts),
+                    Step(name="prepare-pool", run=self._prepare_pool, record=_record_pool, undo=self._release_pool),
+                ),
+                on_failure=self._not_added,
+            ),
+        )
+
+    def _probe(self, ctx: StepContext) -> dict[str, Any]:
+        ctx.progress(message="Reaching the host")
+        driver = self._drivers.driver(ctx.arguments["host_id"])
+        ctx.check()
+        ctx.progress(message="Finding out what the host can do")
+        facts = driver.probe()
+        values = facts_to_json(facts)
+        values["capabilities"] = sorted(offered_capabilities(driver, facts))
+        return {"facts": values}
+
+    def _prepare_pool(self, ctx: StepContext) -> dict[str, Any]:
+        host_id = UUID(ctx.arguments["host_id"])
+        facts = facts_from_json(ctx.results["probe"]["facts"])
+        if ComputeCapability.HOST_STORAGE not in facts.capabilities:
+            return {}
+        pool = self._database.run(lambda uow: _ensure_pool(uow, host_id, ctx.arguments["pool_path"]))
+        ctx.check()
+        ctx.progress(message="Making the storage pool usable")
+        with self._drivers.pool(pool.id, host_id) as (storage, host):
+            storage.prepare(host)
+            stats = storage.stats(host)
+        return {"pool_id": str(pool.id), "stats": asdict(stats)}
+
+    def _release_pool(self, ctx: StepContext) -> None:
+        host_id = UUID(ctx.arguments["host_id"])
+        with self._database.read() as uow:
+            attached = uow.pools.on_host(host_id)
+        for pool in attached:
+            ctx.check()
+            with self._drivers.pool(pool.id, host_id) as (storage, host):
+                storage.release(host)
+
+    def _not_added(self, uow: UnitOfWork, task: Task, _: TaskError) -> None:
+        """A host that could not be taken in leaves nothing behind; the task says why."""
+        host_id = UUID(task.arguments["host_id"])
+        if uow.hosts.find(host_id) is not None:
+            uow.hosts.remove(host_id)
+        uow.on_commit(lambda: self._drivers.forget(host_id))
+
+
+def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str) -> Pool:
+    """The pool of that path, made if there is none; hosts whose folders bear one path share the definition."""
+    for pool in uow.pools.all():
+        if pool.type == POOL_TYPE and pool.config.get("path") == path:
+            break
+    else:
+        names = {pool.name for pool in uow.pools.all()}
+        name = POOL_NAME if POOL_NAME not in names else f"{POOL_NAME}-{uow.hosts.get(host_id).name}"
+        pool = uow.pools.ensure(name, POOL_TYPE, {"path": path})
+    uow.pools.attach(pool.id, host_id, ready=False)
+    return pool
+
+
+def _record_facts(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
+    host_id = ctx.arguments["host_id"]
+    uow.hosts.set_facts(host_id, facts_from_json(result["facts"]))
+    uow.hosts.set_state(host_id, HostState.UP)
+
+
+def _record_pool(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
+    if result:
+        host_id = UUID(ctx.arguments["host_id"])
+        uow.pools.attach(UUID(result["pool_id"]), host_id, ready=True, stats=PoolStats(**result["stats"]))

@@ -1,0 +1,39 @@
+"""From a system as it is recorded to the machine that its driver is to define."""
+
+from __future__ import annotations
+
+from hawkfish.domain.machines import DiskSpec, MachineSpec, MachineStamp, NetworkInterfaceSpec
+from hawkfish.domain.systems import System
+from hawkfish.services.drivers import DriverPool
+
+
+def machine_spec(system: System, drivers: DriverPool, stamp: MachineStamp) -> MachineSpec:
+    """The specification of a system's machine, its disks connected on its host.
+
+    Args:
+        system: The system as it is to be.
+        drivers: Reach the pools of its disks.
+        stamp: Who defines it.
+    """
+    return MachineSpec(
+        id=system.id,
+        name=system.name,
+        vcpus=system.vcpus,
+        memory_mib=system.memory_mib,
+        firmware=system.firmware,
+        stamp=stamp,
+        disks=tuple(_connect_disks(system, drivers)),
+        network_interfaces=tuple(
+            NetworkInterfaceSpec(id=item.id, mac_address=item.mac_address, attachment=item.attachment, model=item.model)
+            for item in system.network_interfaces
+        ),
+    )
+
+
+def _connect_disks(system: System, drivers: DriverPool) -> list[DiskSpec]:
+    disks = []
+    for disk in system.disks:
+        with drivers.pool(disk.pool_id, system.host_id) as (pool, host):
+            connection = pool.connect(host, disk.volume_name)
+        disks.append(DiskSpec(id=disk.id, connection=connection, format=disk.format, bus=disk.bus))
+    return disks

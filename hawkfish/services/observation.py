@@ -1,0 +1,89 @@
+"""Observed state: what the hypervisors say, written down; lost contact marks systems stale and never says Off."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from hawkfish.db import Database
+from hawkfish.domain.hosts import Host, HostFacts, HostState
+from hawkfish.domain.machines import MachineObservation
+from hawkfish.domain.systems import SystemState
+from hawkfish.errors import HawkFishError
+from hawkfish.services.drivers import DriverPool
+
+log = structlog.get_logger("hawkfish.observation")
+
+
+class Observer:
+    """Looks at hosts and machines for the worker."""
+
+    def __init__(self, database: Database, drivers: DriverPool) -> None:
+        self._database = database
+        self._drivers = drivers
+
+    def hosts(self) -> list[Host]:
+        """All hosts as they are recorded."""
+        with self._database.read() as uow:
+            return uow.hosts.all()
+
+    def sweep(self, host_id: UUID) -> bool:
+        """Compares all that is recorded of a host with what it runs. False if it did not answer, which is recorded."""
+        host = self._drivers.host(host_id)
+        try:
+            driver = self._drivers.driver_of(host)
+            facts = driver.probe()
+            machines = {machine.id: machine for machine in driver.list_machines()}
+        except HawkFishError as error:
+            self.lost(host_id, error.message)
+            return False
+        self._record(host, facts, machines)
+        return True
+
+    def _record(self, host: Host, facts: HostFacts, machines: dict[UUID, MachineObservation]) -> None:
+        with self._database.read() as uow:
+            systems = uow.systems.on_host(host.id)
+        news = [
+            (system.id, machines.get(system.id))
+            for system in systems
+            if system.state is SystemState.READY
+            and _is_news(system.power_state, system.run_id, system.stale, machines.get(system.id))
+        ]
+        if not news and host.state is HostState.UP and host.facts == facts:
+            return
+        with self._database.write() as uow:
+            uow.hosts.set_facts(host.id, facts)
+            if uow.hosts.set_state(host.id, HostState.UP):
+                log.info("host answers", host=host.name)
+            for system_id, machine in news:
+                uow.systems.observe(system_id, machine)
+
+    def machine(self, host_id: UUID, machine_id: UUID) -> None:
+        """Looks at one machine of which something was reported."""
+        try:
+            machine = self._drivers.driver(host_id).find_machine(machine_id)
+        except HawkFishError as error:
+            self.lost(host_id, error.message)
+            return
+        with self._database.write() as uow:
+            system = uow.systems.find(machine_id)
+            if system is not None and system.host_id == host_id and system.state is SystemState.READY:
+                uow.systems.observe(machine_id, machine)
+
+    def lost(self, host_id: UUID, reason: str) -> None:
+        """Records that a host does not answer: first Suspect, and Down if it is so again. Its machines may well run on."""
+        with self._database.write() as uow:
+            host = uow.hosts.find(host_id)
+            if host is None:
+                return
+            state = HostState.DOWN if host.state in {HostState.SUSPECT, HostState.DOWN} else HostState.SUSPECT
+            if uow.hosts.set_state(host_id, state, reason):
+                log.warning("host does not answer", host=host.name, state=state, reason=reason)
+            uow.systems.mark_stale(host_id)
+
+
+def _is_news(power: object, run_id: str | None, stale: bool, machine: MachineObservation | None) -> bool:
+    if stale or machine is None:
+        return True
+    return (power, run_id) != (machine.power_state, machine.run_id)

@@ -1,0 +1,313 @@
+"""Power: the verb `reset`, and the tasks that switch machines on, off and over.
+
+ForceOff never waits: it is urgent, acts at once, and cancels what is ahead of it and would raise power. Everything else on one
+system happens in the order in which it was accepted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from hawkfish.db import UnitOfWork
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.machines import BootDevice, PowerState, StartOptions
+from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
+from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
+from hawkfish.errors import ActionNotSupported, BackendTimeout, Conflict, MachineNotFound
+from hawkfish.plugins.compute import (
+    ComputeDriver,
+    SupportsBootOverride,
+    SupportsGracefulShutdown,
+    SupportsNmi,
+    SupportsPause,
+    SupportsReset,
+)
+from hawkfish.services.accepted import Accepted
+from hawkfish.services.access import Access
+from hawkfish.services.drivers import DriverPool
+from hawkfish.tasks import Step, StepContext, TaskKind
+
+POLL_SECONDS = 0.25
+OVERTAKEN_SECONDS = 20.0
+
+POWER_ON, RESTART, SHUT_DOWN, FORCE_OFF, SIGNAL = (
+    "system.power-on",
+    "system.restart",
+    "system.shut-down",
+    "system.force-off",
+    "system.signal",
+)
+RAISES_POWER = (POWER_ON, RESTART)
+
+KIND_OF_RESET: Mapping[ResetType, str] = {
+    ResetType.ON: POWER_ON,
+    ResetType.FORCE_ON: POWER_ON,
+    ResetType.FORCE_RESTART: RESTART,
+    ResetType.POWER_CYCLE: RESTART,
+    ResetType.GRACEFUL_RESTART: RESTART,
+    ResetType.GRACEFUL_SHUTDOWN: SHUT_DOWN,
+    ResetType.FORCE_OFF: FORCE_OFF,
+    ResetType.NMI: SIGNAL,
+    ResetType.PAUSE: SIGNAL,
+    ResetType.RESUME: SIGNAL,
+}
+TRANSITIONS: Mapping[str, PowerState] = {
+    POWER_ON: PowerState.POWERING_ON,
+    SHUT_DOWN: PowerState.POWERING_OFF,
+    FORCE_OFF: PowerState.POWERING_OFF,
+}
+
+
+def start_machine(driver: ComputeDriver, system: System, boot: BootOverride) -> None:
+    """Starts a system's machine with its boot override, where one is set."""
+    options = None
+    if boot.enabled is not BootOverrideEnabled.DISABLED and isinstance(driver, SupportsBootOverride):
+        options = StartOptions(boot_first=boot.device, once=boot.enabled is BootOverrideEnabled.ONCE)
+    driver.start_machine(system.id, options)
+
+
+Action = Callable[[StepContext, System, ComputeDriver], BootOverride | None]
+"""Acts on power; gives the boot override that a start has used."""
+
+
+class PowerVerbs:
+    """The verb `reset` of systems."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._database = access.database
+
+    def reset(
+        self, actor: Actor, system_id: UUID, reset_type: ResetType, *, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Accepts a change of power; one to a state that is reached already succeeds.
+
+        Raises:
+            NotFound: There is no such system.
+            ActionNotSupported: Its host does not offer this type.
+            Conflict: The system is being made or deleted, or is in a state that does not allow it.
+        """
+        self._access.authorize(actor, "systems.reset", f"system:{system_id}")
+
+        def write(uow: UnitOfWork) -> Accepted:
+            system = uow.systems.get(system_id)
+            _refuse(system, reset_type)
+            kind = _kind(system, reset_type)
+            task = self._access.queue.submit(
+                uow,
+                kind,
+                title=f"{reset_type} of system {system.name}",
+                actor=actor.user_name,
+                subject=f"system:{system_id}",
+                # What was accepted before is what this start will do, whatever is accepted after it.
+                arguments={
+                    "system_id": str(system_id),
+                    "reset_type": reset_type,
+                    "boot": [system.boot.enabled, system.boot.device],
+                },
+                locks=[f"system:{system_id}"],
+                limits=_limits(kind, system, self._access.settings.host_starts),
+                idempotency_key=idempotency_key,
+                cancels=RAISES_POWER if kind == FORCE_OFF else (),
+            )
+            if kind in TRANSITIONS and not task.ended and _changes(system, kind):
+                uow.systems.begin_transition(system_id, TRANSITIONS[kind], task.id)
+            self._access.audit.record(
+                uow, actor, "systems.reset", f"system:{system_id}", reset_type=reset_type, task=task.id
+            )
+            return Accepted(system_id, task)
+
+        return self._database.run(write)
+
+
+def _refuse(system: System, reset_type: ResetType) -> None:
+    if system.state is not SystemState.READY:
+        raise Conflict(
+            f"The system {system.name} cannot be reset while it is {system.state}.",
+            kind="ComputerSystem",
+            id=str(system.id),
+        )
+    if reset_type not in system.reset_types:
+        offered = ", ".join(system.reset_types)
+        raise ActionNotSupported(
+            f"The host {system.host_name} of {system.name} does not offer {reset_type}; it offers {offered}.",
+            action="ComputerSystem.Reset",
+        )
+
+
+def _kind(system: System, reset_type: ResetType) -> str:
+    if reset_type is ResetType.PUSH_POWER_BUTTON:
+        return SHUT_DOWN if system.is_running else POWER_ON
+    return KIND_OF_RESET[reset_type]
+
+
+def _limits(kind: str, system: System, starts: int) -> tuple[Limit, ...]:
+    return (Limit(f"starts@{system.host_id}", starts),) if kind in RAISES_POWER else ()
+
+
+def _changes(system: System, kind: str) -> bool:
+    """Whether the power state that is shown will change, so that it is shown to be on its way."""
+    rises = TRANSITIONS[kind] is PowerState.POWERING_ON
+    return rises != (system.power_state in {PowerState.ON, PowerState.POWERING_ON})
+
+
+class PowerTasks:
+    """The kinds of task that change power."""
+
+    def __init__(self, access: Access, drivers: DriverPool) -> None:
+        self._database = access.database
+        self._drivers = drivers
+        self._graceful_seconds = access.settings.graceful_timeout
+
+    def kinds(self) -> tuple[TaskKind, ...]:
+        """What a worker registers."""
+        return (
+            self._kind(POWER_ON, self._power_on),
+            self._kind(RESTART, self._restart),
+            self._kind(SHUT_DOWN, self._shut_down),
+            self._kind(FORCE_OFF, self._force_off, lane=TaskLane.URGENT),
+            self._kind(SIGNAL, self._signal),
+        )
+
+    def _kind(self, name: str, run: Action, *, lane: TaskLane = TaskLane.NORMAL) -> TaskKind:
+        def act(ctx: StepContext) -> dict[str, Any]:
+            system = self._system(ctx)
+            driver = self._drivers.driver(system.host_id)
+            ctx.check()
+            boot = run(ctx, system, driver)
+            machine = driver.find_machine(system.id)
+            power = PowerState.OFF if machine is None else machine.power_state
+            return {
+                "power_state": power,
+                "run_id": None if machine is None else machine.run_id,
+                "booted": None if boot is None else [boot.enabled, boot.device],
+            }
+
+        return TaskKind(
+            name=name,
+            lane=lane,
+            # No undo: a machine that was started, or that is off, is in no state that harms; undoing power would.
+            steps=(Step(name="act", run=act, record=_record),),
+            on_success=_end,
+            on_failure=_end_badly,
+        )
+
+    def _system(self, ctx: StepContext) -> System:
+        with self._database.read() as uow:
+            return uow.systems.get(UUID(ctx.arguments["system_id"]))
+
+    # --- what the kinds do; each is content with what is so already ----------------------------------------------
+
+    def _power_on(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+        machine = driver.find_machine(system.id)
+        if machine is None:
+            raise _gone(system)
+        if machine.power_state is not PowerState.OFF:
+            return None
+        boot = _accepted_boot(ctx)
+        ctx.progress(message="Starting")
+        start_machine(driver, system, boot)
+        return boot
+
+    def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+        machine = driver.find_machine(system.id)
+        if machine is None:
+            raise _gone(system)
+        reset_type = ResetType(ctx.arguments["reset_type"])
+        boot = _accepted_boot(ctx)
+        if machine.power_state is not PowerState.OFF:
+            plain = boot.enabled is BootOverrideEnabled.DISABLED and reset_type is not ResetType.POWER_CYCLE
+            if reset_type is ResetType.GRACEFUL_RESTART:
+                self._shut_down(ctx, system, driver)
+            elif plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
+                driver.reset_machine(system.id)
+                return None
+            else:
+                # With an override pending a plain reset is not enough: the boot order is read at a start.
+                driver.power_off_machine(system.id)
+        ctx.check()
+        start_machine(driver, system, boot)
+        return boot
+
+    def _shut_down(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+        if not isinstance(driver, SupportsGracefulShutdown):
+            raise ActionNotSupported(
+                f"{system.host_name} cannot ask a guest to shut down.", action="ComputerSystem.Reset"
+            )
+        end = time.monotonic() + self._graceful_seconds
+        asked_at = 0.0
+        while not self._is_off(system, driver):
+            now = time.monotonic()
+            if now >= end:
+                raise BackendTimeout(
+                    f"The guest of {system.name} did not shut down within {self._graceful_seconds} s; it runs on. "
+                    "Try again, or use ForceOff.",
+                    operation="graceful shutdown",
+                    host=system.host_name,
+                    seconds=self._graceful_seconds,
+                )
+            if now - asked_at >= self._graceful_seconds / 4:
+                # A guest that was still starting did not hear the first time.
+                driver.request_shutdown(system.id)
+                asked_at = now
+                ctx.progress(message="Waiting for the guest to shut down")
+            ctx.sleep(POLL_SECONDS)
+        return None
+
+    def _is_off(self, system: System, driver: ComputeDriver) -> bool:
+        machine = driver.find_machine(system.id)
+        return machine is None or machine.power_state is PowerState.OFF
+
+    def _force_off(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+        driver.power_off_machine(system.id)
+        for task_id in ctx.task.cancelled_ids:
+            # What was under way may have started the machine a moment after our cut.
+            ctx.wait_for(task_id, OVERTAKEN_SECONDS)
+            ctx.check()
+            driver.power_off_machine(system.id)
+        return None
+
+    def _signal(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+        reset_type = ResetType(ctx.arguments["reset_type"])
+        if reset_type is ResetType.NMI and isinstance(driver, SupportsNmi):
+            driver.send_nmi(system.id)
+        elif reset_type is ResetType.PAUSE and isinstance(driver, SupportsPause):
+            driver.pause_machine(system.id)
+        elif reset_type is ResetType.RESUME and isinstance(driver, SupportsPause):
+            driver.resume_machine(system.id)
+        else:
+            raise ActionNotSupported(f"{system.host_name} does not offer {reset_type}.", action="ComputerSystem.Reset")
+        return None
+
+
+def _accepted_boot(ctx: StepContext) -> BootOverride:
+    enabled, device = ctx.arguments["boot"]
+    return BootOverride(enabled=BootOverrideEnabled(enabled), device=None if device is None else BootDevice(device))
+
+
+def _gone(system: System) -> MachineNotFound:
+    return MachineNotFound(
+        f"The machine of {system.name} is no longer defined on {system.host_name}; delete the system and make it again.",
+        operation="start",
+        host=system.host_name,
+        machine=str(system.id),
+    )
+
+
+def _record(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
+    """Writes what was seen, and uses up a `Once`, in the transaction that records the step."""
+    system_id = UUID(ctx.arguments["system_id"])
+    uow.systems.observe_power(system_id, PowerState(result["power_state"]), result["run_id"])
+    if result["booted"] and result["booted"][0] == BootOverrideEnabled.ONCE:
+        uow.systems.use_up_boot(system_id, BootDevice(result["booted"][1]))
+
+
+def _end(uow: UnitOfWork, task: Task) -> None:
+    uow.systems.end_transition(UUID(task.arguments["system_id"]), task.id)
+
+
+def _end_badly(uow: UnitOfWork, task: Task, _: TaskError) -> None:
+    _end(uow, task)

@@ -1,0 +1,233 @@
+"""The tasks that make, change and delete systems.
+
+Each step checks before it acts, and what it makes bears names chosen when the task was accepted, so that running it twice, or
+undoing half of it, is harmless. A failed creation leaves nothing behind; a failed deletion leaves the system FAILED, to be
+deleted again, since nothing can give back a deleted disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from hawkfish.db import UnitOfWork
+from hawkfish.domain.machines import MachineStamp, PowerState
+from hawkfish.domain.storage import VolumeSpec
+from hawkfish.domain.systems import System, SystemDisk, SystemState
+from hawkfish.domain.tasks import Task, TaskError
+from hawkfish.errors import BackendError, ForeignMachine
+from hawkfish.plugins.storage import SupportsContent, SupportsResize
+from hawkfish.services.access import Access
+from hawkfish.services.drivers import DriverPool
+from hawkfish.services.images import find_image
+from hawkfish.services.machines import machine_spec
+from hawkfish.services.power import start_machine
+from hawkfish.tasks import Step, StepContext, TaskKind
+
+Result = dict[str, Any]
+
+
+def system_id_of(task: Task) -> UUID:
+    """The system that a task is about."""
+    return UUID(task.arguments["system_id"])
+
+
+class SystemTasks:
+    """The kinds `system.create`, `system.update` and `system.delete`."""
+
+    def __init__(self, access: Access, drivers: DriverPool, installation_id: str) -> None:
+        self._access = access
+        self._database = access.database
+        self._drivers = drivers
+        self._installation_id = installation_id
+
+    def kinds(self) -> tuple[TaskKind, ...]:
+        """What a worker registers."""
+        return (
+            TaskKind(
+                name="system.create",
+                steps=(
+                    Step(name="make-disks", run=self._make_disks, undo=self._delete_disks),
+                    Step(name="write-images", run=self._write_images),
+                    Step(name="define", run=self._define, undo=self._remove_machine),
+                    Step(name="start", run=self._start_if_asked, undo=self._power_off),
+                    Step(name="observe", run=self._observe, record=self._record_observation),
+                ),
+                on_success=self._created,
+                on_failure=self._not_created,
+            ),
+            TaskKind(
+                name="system.update",
+                steps=(
+                    Step(name="define", run=self._redefine, record=self._record_update, undo=self._define_as_recorded),
+                ),
+            ),
+            TaskKind(
+                name="system.delete",
+                steps=(
+                    Step(name="remove-machine", run=self._remove_own_machine),
+                    Step(name="delete-disks", run=self._delete_disks),
+                ),
+                on_success=_deleted,
+                on_failure=_not_deleted,
+            ),
+        )
+
+    def _system(self, ctx: StepContext) -> System:
+        with self._database.read() as uow:
+            return uow.systems.get(system_id_of(ctx.task))
+
+    def _stamp(self, ctx: StepContext) -> MachineStamp:
+        return MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
+
+    # --- disks ---------------------------------------------------------------------------------------------------
+
+    def _make_disks(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        for number, disk in enumerate(system.disks, start=1):
+            ctx.check()
+            ctx.progress(message=f"Making disk {number} of {len(system.disks)}")
+            # A disk with an image gets its full size after the image was written: what is written brings its own size.
+            size = disk.capacity_bytes if disk.image is None else self._image_size(disk)
+            with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):
+                pool.create(host, VolumeSpec(name=disk.volume_name, capacity_bytes=size, format=disk.format))
+
+    def _image_size(self, disk: SystemDisk) -> int:
+        return find_image(self._access.settings, str(disk.image), property_path="Image").facts.virtual_bytes
+
+    def _write_images(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        for number, disk in enumerate(system.disks, start=1):
+            if disk.image is not None:
+                ctx.progress(message=f"Writing the image of disk {number} of {len(system.disks)}")
+                self._write_image(ctx, system, disk)
+
+    def _write_image(self, ctx: StepContext, system: System, disk: SystemDisk) -> None:
+        image = find_image(self._access.settings, str(disk.image), property_path="Image")
+        if image.facts.format is not disk.format:
+            raise BackendError(
+                f"The image {disk.image} has become {image.facts.format} since the request; ask again.",
+                operation="write image",
+                host=system.host_name,
+                reason="the image changed",
+            )
+
+        def report(done: int) -> None:
+            ctx.check()
+            ctx.progress(percent=min(90, done * 90 // max(1, image.facts.file_bytes)))
+
+        with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):
+            if not isinstance(pool, SupportsContent):
+                raise BackendError(
+                    f"The pool of {disk.volume_name} cannot take an image; choose another pool.",
+                    operation="write image",
+                    host=system.host_name,
+                    reason="the pool has no SupportsContent",
+                )
+            ctx.check()
+            with _open_image(image.path) as content:
+                pool.upload(host, disk.volume_name, content, image.facts.file_bytes, report)
+            if disk.capacity_bytes > image.facts.virtual_bytes and isinstance(pool, SupportsResize):
+                pool.resize(host, disk.volume_name, disk.capacity_bytes)
+
+    def _delete_disks(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        for disk in system.disks:
+            ctx.check()
+            with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):
+                pool.disconnect(host, disk.volume_name)
+                pool.delete(host, disk.volume_name)
+
+    # --- the machine ---------------------------------------------------------------------------------------------
+
+    def _define(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        spec = machine_spec(system, self._drivers, self._stamp(ctx))
+        ctx.check()
+        ctx.progress(message="Defining the machine")
+        self._drivers.driver(system.host_id).define_machine(spec)
+
+    def _remove_machine(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        driver = self._drivers.driver(system.host_id)
+        try:
+            ctx.check()
+            driver.remove_machine(system.id)
+        except ForeignMachine:
+            # The name or UUID was taken by another's machine, which is why `define` failed: it is not ours to remove.
+            ctx.log.info("the machine of that name is foreign and stays")
+
+    def _remove_own_machine(self, ctx: StepContext) -> None:
+        ctx.check()
+        system = self._system(ctx)
+        self._drivers.driver(system.host_id).remove_machine(system.id)
+
+    def _start_if_asked(self, ctx: StepContext) -> None:
+        if ctx.arguments["power_on"]:
+            system = self._system(ctx)
+            ctx.check()
+            ctx.progress(message="Starting")
+            start_machine(self._drivers.driver(system.host_id), system, system.boot)
+
+    def _power_off(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        ctx.check()
+        self._drivers.driver(system.host_id).power_off_machine(system.id)
+
+    def _observe(self, ctx: StepContext) -> Result:
+        system = self._system(ctx)
+        machine = self._drivers.driver(system.host_id).find_machine(system.id)
+        power = PowerState.OFF if machine is None else machine.power_state
+        return {"power_state": power, "run_id": None if machine is None else machine.run_id}
+
+    def _record_observation(self, uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
+        uow.systems.observe_power(system_id_of(ctx.task), PowerState(result["power_state"]), result["run_id"])
+
+    # --- updating ------------------------------------------------------------------------------------------------
+
+    def _redefine(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        spec = machine_spec(_changed(system, ctx.arguments["values"]), self._drivers, self._stamp(ctx))
+        ctx.check()
+        self._drivers.driver(system.host_id).define_machine(spec)
+
+    def _define_as_recorded(self, ctx: StepContext) -> None:
+        system = self._system(ctx)
+        ctx.check()
+        self._drivers.driver(system.host_id).define_machine(machine_spec(system, self._drivers, self._stamp(ctx)))
+
+    def _record_update(self, uow: UnitOfWork, ctx: StepContext, _: Any) -> None:
+        uow.systems.write(system_id_of(ctx.task), **ctx.arguments["values"])
+
+    # --- ends ----------------------------------------------------------------------------------------------------
+
+    def _created(self, uow: UnitOfWork, task: Task) -> None:
+        uow.systems.write(system_id_of(task), state=SystemState.READY)
+
+    def _not_created(self, uow: UnitOfWork, task: Task, _: TaskError) -> None:
+        uow.systems.remove(system_id_of(task))
+
+
+def _deleted(uow: UnitOfWork, task: Task) -> None:
+    uow.systems.remove(system_id_of(task))
+
+
+def _not_deleted(uow: UnitOfWork, task: Task, error: TaskError) -> None:
+    uow.systems.write(
+        system_id_of(task),
+        state=SystemState.FAILED,
+        failure=f"It could not be deleted: {error.message} Delete it again.",
+    )
+
+
+def _changed(system: System, values: Mapping[str, Any]) -> System:
+    return replace(system, **values)
+
+
+def _open_image(path: Path) -> BinaryIO:
+    """Opens the very file that was inspected: a symbolic link put in its place is not followed."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")

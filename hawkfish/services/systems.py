@@ -1,0 +1,478 @@
+"""The verbs of systems: list, create, change, delete. What changes the world is accepted as a task of `system_tasks`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID, uuid4
+
+from hawkfish.db import UnitOfWork
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.hosts import ComputeCapability, Host
+from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, NetworkAttachment, UserMode
+from hawkfish.domain.pools import Pool
+from hawkfish.domain.storage import VolumeFormat
+from hawkfish.domain.systems import (
+    BootOverride,
+    BootOverrideEnabled,
+    NewDisk,
+    NewNetworkInterface,
+    NewSystem,
+    System,
+    SystemChanges,
+    SystemDisk,
+    SystemNetworkInterface,
+    SystemState,
+)
+from hawkfish.domain.tasks import Task
+from hawkfish.errors import (
+    Conflict,
+    NotFound,
+    NotSupported,
+    PreconditionFailed,
+    PropertyConflict,
+    PropertyMissing,
+    PropertyOutOfRange,
+)
+from hawkfish.services.accepted import Accepted
+from hawkfish.services.images import find_image
+from hawkfish.services.pictures import PictureVerbs
+from hawkfish.services.placement import choose_host
+from hawkfish.services.power import PowerVerbs
+
+MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
+MAC_ATTEMPTS = 100
+SECTOR = 512
+
+
+def subject_of(system_id: UUID) -> str:
+    """How tasks and the audit trail name a system."""
+    return f"system:{system_id}"
+
+
+class SystemService(PowerVerbs, PictureVerbs):
+    """Systems."""
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def page(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[System], int]:
+        """Systems in the order of their names, and how many there are in all."""
+        self._access.authorize(actor, "systems.read")
+        with self._database.read() as uow:
+            return uow.systems.page(skip=skip, top=top), uow.systems.count()
+
+    def references(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[UUID], int]:
+        """The same, ids only; cheap whatever the size of the systems."""
+        self._access.authorize(actor, "systems.read")
+        with self._database.read() as uow:
+            return uow.systems.references(skip=skip, top=top), uow.systems.count()
+
+    def get(self, actor: Actor, id_or_name: UUID | str) -> System:
+        """One system, by its id or its name.
+
+        Raises:
+            NotFound: There is none that the actor may see.
+        """
+        self._access.authorize(actor, "systems.read", f"system:{id_or_name}")
+        with self._database.read() as uow:
+            return uow.systems.get(id_or_name)
+
+    # --- creating ------------------------------------------------------------------------------------------------
+
+    def create(self, actor: Actor, new: NewSystem, *, idempotency_key: str | None = None) -> Accepted:
+        """Accepts a new system; its task makes the disks, defines the machine and starts it where asked.
+
+        Args:
+            actor: Who asks.
+            new: What is asked for.
+            idempotency_key: Names the request: repeated, it gives the same system.
+
+        Raises:
+            AlreadyExists: The name, the UUID or a MAC address is taken.
+            NoRoom: No host can take it.
+            PropertyError: A value cannot be used.
+            Conflict: The key was used for another request.
+        """
+        self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
+        request = json.loads(json.dumps(asdict(new), default=_to_json))
+        with self._database.read() as uow:
+            hosts = [_find_host(uow, new.host)] if new.host else uow.hosts.all()
+        prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
+
+        def write(uow: UnitOfWork) -> Accepted:
+            uow.serialize_on([f"create:{new.name.lower()}"])
+            running = self._find_running(uow, actor, new, request)
+            if running is not None:
+                return running
+            pools = uow.pools.all()
+            host = choose_host(
+                hosts,
+                uow.systems.demand(),
+                pools,
+                vcpus=new.vcpus,
+                memory_mib=new.memory_mib,
+                firmware=new.firmware,
+                needs_disk=bool(new.disks),
+            )
+            system = self._new_system(uow, new, prepared, host, pools)
+            task = self._access.queue.submit(
+                uow,
+                "system.create",
+                title=f"Create system {system.name}",
+                actor=actor.user_name,
+                subject=subject_of(system.id),
+                arguments={"system_id": str(system.id), "power_on": new.power_on, "request": request},
+                locks=[subject_of(system.id)],
+                # Without a key of the client the new id is one: an equal request is joined above, by its name.
+                idempotency_key=idempotency_key or str(system.id),
+            )
+            if task.arguments["system_id"] != str(system.id):
+                return _joined(task, request)
+            uow.systems.add(system, created_by=actor.user_name)
+            self._access.audit.record(
+                uow, actor, "systems.create", subject_of(system.id), name=system.name, host=host.name, task=task.id
+            )
+            return Accepted(system.id, task)
+
+        return self._database.run(write)
+
+    def _find_running(
+        self, uow: UnitOfWork, actor: Actor, new: NewSystem, request: Mapping[str, Any]
+    ) -> Accepted | None:
+        """The task that makes this very system for this actor now: a client that lost our answer asks again."""
+        system = uow.systems.find(new.name)
+        if system is None or system.state is not SystemState.CREATING:
+            return None
+        for task in uow.tasks.search(subject=subject_of(system.id), ended=False):
+            same = task.kind == "system.create" and task.actor == actor.user_name
+            if same and task.arguments["request"] == request and not task.abort_requested:
+                return Accepted(system.id, task)
+        return None
+
+    def _prepare_disk(self, disk: NewDisk, position: int) -> NewDisk:
+        """Fills in what is left open, from the image where there is one."""
+        path = f"Disks/{position}"
+        if disk.image is None:
+            if disk.capacity_bytes is None:
+                raise PropertyMissing(
+                    f"{path} needs a CapacityBytes (or CapacityGiB), or an Image to be made from.",
+                    property=f"{path}/CapacityBytes",
+                )
+            return NewDisk(
+                capacity_bytes=_whole_sectors(disk.capacity_bytes),
+                format=disk.format or VolumeFormat.QCOW2,
+                bus=disk.bus,
+                pool=disk.pool,
+            )
+        image = find_image(self._access.settings, disk.image, property_path=f"{path}/Image")
+        if disk.format not in {None, image.facts.format}:
+            raise PropertyConflict(
+                f"{path}/Format is {disk.format} and the image is {image.facts.format}; leave Format out.",
+                property=f"{path}/Format",
+                value=str(disk.format),
+            )
+        smallest = image.facts.virtual_bytes
+        if disk.capacity_bytes is not None and disk.capacity_bytes < smallest:
+            raise PropertyOutOfRange(
+                f"{path}/CapacityBytes is {disk.capacity_bytes} and the image has {smallest}; ask for at least that.",
+                property=f"{path}/CapacityBytes",
+                value=disk.capacity_bytes,
+            )
+        return NewDisk(
+            capacity_bytes=_whole_sectors(disk.capacity_bytes or smallest),
+            image=str(image.path),
+            format=image.facts.format,
+            bus=disk.bus,
+            pool=disk.pool,
+        )
+
+    def _new_system(
+        self, uow: UnitOfWork, new: NewSystem, disks: list[NewDisk], host: Host, pools: list[Pool]
+    ) -> System:
+        system_id = new.id or uuid4()
+        assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
+        firmware = new.firmware or (Firmware.UEFI if Firmware.UEFI in host.facts.firmwares else Firmware.BIOS)
+        return System(
+            id=system_id,
+            name=new.name,
+            host_id=host.id,
+            host_name=host.name,
+            vcpus=new.vcpus,
+            memory_mib=new.memory_mib,
+            firmware=firmware,
+            description=new.description,
+            asset_tag=new.asset_tag,
+            labels=new.labels,
+            disks=tuple(_new_disk(disk, position, host, pools) for position, disk in enumerate(disks)),
+            network_interfaces=_new_interfaces(uow, new.network_interfaces, host),
+        )
+
+    # --- changing ------------------------------------------------------------------------------------------------
+
+    def update(
+        self, actor: Actor, system_id: UUID, changes: SystemChanges, expected_version: int | None = None
+    ) -> Accepted:
+        """Changes a system: what is only a record at once, vCPUs and memory by a task that changes the definition.
+
+        Raises:
+            NotFound: There is no such system.
+            PreconditionFailed: It has another version by now.
+            Conflict: It is being made or deleted.
+            NotSupported: Its host cannot override the boot order.
+            PropertyError: A value cannot be used.
+        """
+        self._access.authorize(actor, "systems.update", subject_of(system_id))
+
+        def write(uow: UnitOfWork) -> Accepted:
+            system = uow.systems.get(system_id)
+            _refuse_unready(system, "changed")
+            values = _record_values(system, changes)
+            hardware = {
+                name: value
+                for name, value in (("vcpus", changes.vcpus), ("memory_mib", changes.memory_mib))
+                if value is not None and value != getattr(system, name)
+            }
+            _refuse_too_large(uow, system, hardware)
+            changed = sorted([*values, *hardware])
+            if not changed:
+                if expected_version not in {None, system.version}:
+                    raise PreconditionFailed(
+                        f"The system {system.name} was changed by another; read it again.",
+                        kind="ComputerSystem",
+                        id=str(system_id),
+                    )
+                return Accepted(system_id)
+            uow.systems.write(system_id, expected_version, **values)
+            task = None
+            if hardware:
+                task = self._access.queue.submit(
+                    uow,
+                    "system.update",
+                    title=f"Change system {system.name}",
+                    actor=actor.user_name,
+                    subject=subject_of(system_id),
+                    arguments={"system_id": str(system_id), "values": hardware},
+                    locks=[subject_of(system_id)],
+                )
+            self._access.audit.record(uow, actor, "systems.update", subject_of(system_id), changed=changed)
+            return Accepted(system_id, task)
+
+        return self._database.run(write)
+
+    # --- deleting ------------------------------------------------------------------------------------------------
+
+    def delete(self, actor: Actor, system_id: UUID, expected_version: int | None = None) -> Accepted:
+        """Accepts the end of a system that is off: its machine and its disks go.
+
+        Raises:
+            NotFound: There is no such system.
+            Conflict: It is on, or it is being made.
+            PreconditionFailed: It has another version by now.
+        """
+        self._access.authorize(actor, "systems.delete", subject_of(system_id))
+
+        def write(uow: UnitOfWork) -> Accepted:
+            system = uow.systems.get(system_id)
+            if system.state is SystemState.DELETING:
+                running = uow.tasks.search(subject=subject_of(system_id), ended=False)
+                task = next((item for item in running if item.kind == "system.delete"), None)
+                return Accepted(system_id, task)
+            if system.state is SystemState.CREATING:
+                _refuse_unready(system, "deleted")
+            if system.state is SystemState.READY and system.is_running:
+                raise Conflict(
+                    f"The system {system.name} is {system.power_state}; switch it off before it is deleted "
+                    f"(`hawkfish systems off --force {system.name}`).",
+                    kind="ComputerSystem",
+                    id=str(system_id),
+                )
+            uow.systems.write(system_id, expected_version, state=SystemState.DELETING)
+            task = self._access.queue.submit(
+                uow,
+                "system.delete",
+                title=f"Delete system {system.name}",
+                actor=actor.user_name,
+                subject=subject_of(system_id),
+                arguments={"system_id": str(system_id)},
+                locks=[subject_of(system_id)],
+            )
+            self._access.audit.record(
+                uow, actor, "systems.delete", subject_of(system_id), name=system.name, task=task.id
+            )
+            return Accepted(system_id, task)
+
+        return self._database.run(write)
+
+
+def _joined(task: Task, request: Mapping[str, Any]) -> Accepted:
+    if task.arguments["request"] != request:
+        raise Conflict(
+            "This idempotency key was used for another request; use a new key for each new request.", task=task.id
+        )
+    return Accepted(UUID(task.arguments["system_id"]), task)
+
+
+def _find_host(uow: UnitOfWork, given: str) -> Host:
+    host = uow.hosts.find(given)
+    if host is None:
+        raise PropertyConflict(
+            f"There is no host {given!r}; see `hawkfish hosts ls`, or leave HostId out.", property="HostId", value=given
+        )
+    return host
+
+
+def _refuse_unready(system: System, done: str) -> None:
+    if system.state is SystemState.READY:
+        return
+    reason = f" ({system.failure})" if system.failure else ""
+    raise Conflict(
+        f"The system {system.name} cannot be {done} while it is {system.state}{reason}.",
+        kind="ComputerSystem",
+        id=str(system.id),
+    )
+
+
+def _record_values(system: System, changes: SystemChanges) -> dict[str, Any]:
+    """The columns that change at once."""
+    values: dict[str, Any] = {
+        name: value
+        for name in ("description", "asset_tag")
+        if (value := getattr(changes, name)) is not None and value != getattr(system, name)
+    }
+    if changes.labels is not None and dict(changes.labels) != dict(system.labels):
+        values["labels"] = dict(changes.labels)
+    boot = _changed_boot(system.boot, changes)
+    if boot != system.boot:
+        if (
+            boot.enabled is not BootOverrideEnabled.DISABLED
+            and ComputeCapability.BOOT_OVERRIDE not in system.capabilities
+        ):
+            raise NotSupported(
+                f"The host {system.host_name} of {system.name} cannot override the boot order.",
+                operation="boot override",
+            )
+        values |= {"boot_enabled": boot.enabled, "boot_device": boot.device}
+    return values
+
+
+def _changed_boot(boot: BootOverride, changes: SystemChanges) -> BootOverride:
+    """Redfish: a target without Enabled keeps what is set, and None as target means no override."""
+    enabled = changes.boot_enabled or boot.enabled
+    device = changes.boot_device if changes.boot_device_given else boot.device
+    if changes.boot_device_given and device is not None and changes.boot_enabled is None:
+        enabled = BootOverrideEnabled.ONCE if enabled is BootOverrideEnabled.DISABLED else enabled
+    if device is None:
+        enabled = BootOverrideEnabled.DISABLED
+    return BootOverride(enabled=enabled, device=device)
+
+
+def _refuse_too_large(uow: UnitOfWork, system: System, hardware: Mapping[str, int]) -> None:
+    if not hardware:
+        return
+    host = uow.hosts.get(system.host_id)
+    if host.facts is None:
+        return
+    if hardware.get("vcpus", 0) > host.facts.cpus:
+        raise PropertyOutOfRange(
+            f"The host {host.name} has {host.facts.cpus} processors; ask for at most that.",
+            property="Oem/HawkFish/CPU",
+            value=hardware["vcpus"],
+        )
+    given = uow.systems.demand()[system.host_id][1] - system.memory_mib
+    if hardware.get("memory_mib", 0) > host.facts.memory_mib - given:
+        raise PropertyOutOfRange(
+            f"The host {host.name} has {host.facts.memory_mib - given} MiB of memory for it; ask for at most that.",
+            property="Oem/HawkFish/MemoryMiB",
+            value=hardware["memory_mib"],
+        )
+
+
+def _new_disk(disk: NewDisk, position: int, host: Host, pools: list[Pool]) -> SystemDisk:
+    usable = [pool for pool in pools if host.id in pool.hosts]
+    if disk.pool is not None:
+        usable = [pool for pool in usable if disk.pool.lower() in {pool.name.lower(), str(pool.id)}]
+    if not usable:
+        raise PropertyConflict(
+            f"The host {host.name} has no storage pool {disk.pool or ''}; see what it has with `hawkfish hosts show`.",
+            property=f"Disks/{position}/Pool",
+            value=disk.pool,
+        )
+    pool = usable[0]
+    assert disk.capacity_bytes is not None  # noqa: S101  _prepare_disk has set both
+    assert disk.format is not None  # noqa: S101
+    stats = pool.stats.get(host.id)
+    if stats is not None and disk.image is not None and disk.capacity_bytes > stats.capacity_bytes:
+        raise PropertyOutOfRange(
+            f"The pool {pool.name} on {host.name} has {stats.capacity_bytes} bytes in all.",
+            property=f"Disks/{position}/CapacityBytes",
+            value=disk.capacity_bytes,
+        )
+    volume = uuid4()
+    suffix = {VolumeFormat.QCOW2: ".qcow2", VolumeFormat.RAW: ".raw", VolumeFormat.VMDK: ".vmdk"}[disk.format]
+    return SystemDisk(
+        id=f"disk{position + 1}-{volume.hex[:8]}",
+        pool_id=pool.id,
+        volume_name=f"{volume}{suffix}",
+        capacity_bytes=disk.capacity_bytes,
+        format=disk.format,
+        bus=disk.bus,
+        image=disk.image,
+    )
+
+
+def _new_interfaces(
+    uow: UnitOfWork, asked: tuple[NewNetworkInterface, ...] | None, host: Host
+) -> tuple[SystemNetworkInterface, ...]:
+    wanted = (NewNetworkInterface(),) if asked is None else asked
+    made: list[SystemNetworkInterface] = []
+    for position, item in enumerate(wanted):
+        taken = {one.mac_address for one in made}
+        made.append(
+            SystemNetworkInterface(
+                id=f"NIC{position + 1}",
+                mac_address=(item.mac_address or _free_mac_address(uow, taken)).lower(),
+                attachment=_checked_attachment(item.attachment, position, host),
+                model=item.model,
+            )
+        )
+    return tuple(made)
+
+
+def _checked_attachment(attachment: NetworkAttachment | None, position: int, host: Host) -> NetworkAttachment:
+    assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
+    match attachment:
+        case None:
+            return LibvirtNetwork(name=host.facts.networks[0]) if host.facts.networks else UserMode()
+        case LibvirtNetwork(name=name) if name not in host.facts.networks:
+            kind, known = "Network", host.facts.networks
+        case Bridge(name=name) if name not in host.facts.bridges:
+            kind, known = "Bridge", host.facts.bridges
+        case _:
+            return attachment
+    raise PropertyConflict(
+        f"The host {host.name} has no {kind.lower()} {name!r}; it has: {', '.join(known) or 'none'}.",
+        property=f"NetworkInterfaces/{position}/{kind}",
+        value=name,
+    )
+
+
+def _free_mac_address(uow: UnitOfWork, taken: set[str]) -> str:
+    """A random address that nobody has; the unique constraint has the last word."""
+    for _ in range(MAC_ATTEMPTS):
+        address = ":".join([MAC_PREFIX, *(f"{byte:02x}" for byte in secrets.token_bytes(3))])
+        if address not in taken and not uow.systems.has_mac_address(address):
+            return address
+    raise NotFound("No free MAC address was found; give one with MACAddress.", kind="MACAddress", id="")
+
+
+def _whole_sectors(size: int) -> int:
+    return -(-size // SECTOR) * SECTOR
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
