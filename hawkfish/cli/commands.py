@@ -36,6 +36,10 @@ COMMANDS: dict[str, str] = {
     "admin db upgrade": "hawkfish.cli.admin:UpgradeDatabase",
     "admin db check": "hawkfish.cli.admin:CheckDatabase",
     "doctor": "hawkfish.cli.doctor:Doctor",
+    "serve": "hawkfish.cli.serve:Serve",
+    "api": "hawkfish.cli.serve:Api",
+    "worker": "hawkfish.cli.serve:Worker",
+    "simulator": "hawkfish.cli.serve:Simulator",
 }
 
 ALIASES = {f"{words.removesuffix(' ls')} list": words for words in COMMANDS if words.endswith(" ls")}

@@ -1,0 +1,75 @@
+"""What commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, ClassVar
+
+from cliff.command import Command
+from cliff.lister import Lister
+from cliff.show import ShowOne
+
+from hawkfish.cli.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Client
+    from hawkfish.cli.main import HawkFishApp
+
+
+class BaseCommand(Command):
+    """A command that prints nothing of its own, or writes a file."""
+
+    app: HawkFishApp
+    epilog: ClassVar[str] = ""
+
+    def get_epilog(self) -> str:
+        """What help says at the end. cliff would look for the distribution of the class, which takes long."""
+        return self.epilog
+
+    @property
+    def client(self) -> Client:
+        """The way to the service."""
+        return self.app.client
+
+
+class ListCommand(BaseCommand, Lister):
+    """A command that gives rows."""
+
+
+class ShowCommand(BaseCommand, ShowOne):
+    """A command that gives one thing with its properties."""
+
+
+def add_wait_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --wait, --no-wait and --timeout to a command that starts work."""
+    group = parser.add_argument_group("waiting")
+    choice = group.add_mutually_exclusive_group()
+    choice.add_argument("--wait", dest="wait", action="store_true", default=True, help="follow the work to its end (default)")
+    choice.add_argument(
+        "--no-wait", dest="wait", action="store_false", help="print the task and return as soon as it is accepted"
+    )
+    group.add_argument("--timeout", type=seconds, metavar="SECONDS", help="wait no longer; the work goes on (exit code 7)")
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds, for argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def confirm(app: HawkFishApp, question: str, *, yes: bool) -> None:
+    """Asks before something is destroyed.
+
+    Raises:
+        CommandError: The answer is no, or there is nobody to ask.
+    """
+    if yes:
+        return
+    if not (app.stdin.isatty() and app.stderr.isatty()):
+        raise CommandError(f"{question} Nobody can be asked here: repeat the command with --yes.", ExitCode.USAGE)
+    app.stderr.write(f"{question} [y/N] ")
+    app.stderr.flush()
+    if app.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise CommandError("Nothing was done.", ExitCode.FAILED)

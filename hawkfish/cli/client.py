@@ -1,0 +1,327 @@
+"""Talking Redfish: sessions, retries, and refusals as one sentence."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+import tenacity
+
+from hawkfish.cli.contexts import ContextStore, save_token
+from hawkfish.cli.errors import CommandError, ExitCode, code_of_status, one_line
+from hawkfish.cli.target import Credentials, Target
+
+SESSIONS = "/redfish/v1/SessionService/Sessions"
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)  # the service answers within its sync wait; the rest is for a slow network
+ATTEMPTS = 4
+UNAUTHORIZED = 401
+
+LOST = (httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""A connection that was lost, so that nobody knows whether the request arrived."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that says yes."""
+
+    status: int
+    body: dict[str, Any]
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def location(self) -> str:
+        """Path of what was made, or of the task monitor; empty if there is none."""
+        return httpx.URL(self.headers.get("Location", "")).raw_path.decode() if "Location" in self.headers else ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the work goes on."""
+        return self.status == httpx.codes.ACCEPTED
+
+
+class Client:
+    """One service.
+
+    Args:
+        target: The service and what to show to it.
+        transport: None for the network.
+        store: Where a new session of a saved context is kept.
+        wait: Seconds to wait before the n-th repetition.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        store: ContextStore | None = None,
+        wait: tenacity.wait.wait_base | None = None,
+    ) -> None:
+        self.target = target
+        self._store = store or ContextStore()
+        self._wait = wait or tenacity.wait_exponential(multiplier=0.2, max=2)
+        self._http = httpx.Client(
+            base_url=target.url,
+            timeout=TIMEOUT,
+            # With a transport of its own httpx opens no connection, and so needs no certificates.
+            verify=trust(target) if transport is None else True,
+            transport=transport,
+            follow_redirects=True,
+            headers={"Accept": "application/json", "OData-Version": "4.0"},
+        )
+        self._token = target.context.token if target.context else ""
+        self._own_session = ""
+        self._expands: bool | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends a session that was made for this command only."""
+        if self._own_session:
+            try:
+                self._http.delete(self._own_session, headers={"X-Auth-Token": self._token}, timeout=5.0)
+            except httpx.HTTPError:
+                self._own_session = ""  # it ends by itself, being idle
+        self._http.close()
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, **parameters: str) -> dict[str, Any]:
+        """The resource at a path.
+
+        Raises:
+            CommandError: The service cannot be reached, or says no.
+        """
+        return self.request("GET", path, parameters=parameters).body
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Reply:
+        """Makes something or runs an action. A repetition bears the same key, so that it is done once."""
+        return self.request("POST", path, body=body, headers={"Idempotency-Key": str(uuid4())})
+
+    def patch(self, path: str, body: Mapping[str, Any], *, etag: str | None = None) -> Reply:
+        """Changes properties; with `etag` only if nobody has changed the resource since."""
+        return self.request("PATCH", path, body=body, headers={"If-Match": etag} if etag else {})
+
+    def delete(self, path: str) -> Reply:
+        """Deletes a resource."""
+        return self.request("DELETE", path)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Sends one request; logs in where that is needed and possible.
+
+        Raises:
+            CommandError: The service cannot be reached, or says no.
+        """
+        if not self._token and self.target.credentials:
+            self._log_in_again(self.target.credentials)
+        answer = self.send(method, path, body=body, parameters=parameters, headers=headers)
+        if answer.status_code == UNAUTHORIZED and self.target.credentials:
+            self._log_in_again(self.target.credentials)
+            answer = self.send(method, path, body=body, parameters=parameters, headers=headers)
+        if answer.status_code == UNAUTHORIZED:
+            raise CommandError(self._not_logged_in(), ExitCode.NOT_ALLOWED)
+        return _reply(answer)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Sends one request, again while the connection is lost, and gives any answer.
+
+        Raises:
+            CommandError: The service cannot be reached.
+        """
+        sent = dict(headers or {})
+        if self._token:
+            sent["X-Auth-Token"] = self._token
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_repeat),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=self._wait,
+            reraise=True,
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    return self._once(method, path, body, parameters, sent, attempt.retry_state.attempt_number > 1)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        raise AssertionError("a request neither was answered nor failed")  # pragma: no cover  tenacity raises
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        parameters: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        repeated: bool,
+    ) -> httpx.Response:
+        answer = self._http.request(
+            method,
+            path,
+            json=dict(body) if body is not None else None,
+            params=dict(parameters) if parameters else None,
+            headers=dict(headers),
+        )
+        if repeated and method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND:
+            # The first request arrived and only its answer was lost: the thing is gone, as was asked.
+            return httpx.Response(httpx.codes.NO_CONTENT, request=answer.request)
+        return answer
+
+    # --- collections -------------------------------------------------------------------------------------------------
+
+    def members(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every member of a collection, whole, page by page."""
+        parameters = {"$expand": "."} if self._can_expand() else {}
+        page = self.get(path, **parameters)
+        while True:
+            for member in page.get("Members", []):
+                yield member if "Id" in member else self.get(member["@odata.id"])
+            following = page.get("Members@odata.nextLink")
+            if not following:
+                return
+            page = self.get(str(following))
+
+    def _can_expand(self) -> bool:
+        if self._expands is None:
+            features = self.get("/redfish/v1/").get("ProtocolFeaturesSupported", {})
+            self._expands = bool(features.get("ExpandQuery", {}).get("NoLinks"))
+        return self._expands
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    def log_in(self, credentials: Credentials) -> Reply:
+        """Makes a session; from now on requests bear its token.
+
+        Returns:
+            The answer, with the session in its body.
+
+        Raises:
+            CommandError: The credentials are refused.
+        """
+        self._token = ""
+        body = {"UserName": credentials.user_name, "Password": credentials.password}
+        answer = self.send("POST", SESSIONS, body=body)
+        if answer.status_code == UNAUTHORIZED:
+            raise CommandError(
+                f"{self.target.url} refuses the user name or the password of {credentials.user_name!r}.",
+                ExitCode.NOT_ALLOWED,
+            )
+        reply = _reply(answer)
+        self._token = reply.headers.get("X-Auth-Token", "")
+        return reply
+
+    @property
+    def token(self) -> str:
+        """What the session is known by; empty without one."""
+        return self._token
+
+    def _log_in_again(self, credentials: Credentials) -> None:
+        reply = self.log_in(credentials)
+        context = self.target.context
+        if context is not None and context.user_name == credentials.user_name:
+            save_token(self._store, context.name, token=self._token, session=reply.location)
+        else:
+            self._own_session = reply.location
+
+    def _not_logged_in(self) -> str:
+        if self._token:
+            return f"The session at {self.target.url} has ended; run `hawkfish login` to begin another."
+        return (
+            f"Not logged in at {self.target.url} ({self.target.found_by}); run `hawkfish login`, or set HF_USERNAME and "
+            "HF_PASSWORD."
+        )
+
+    def _unreachable(self, error: httpx.HTTPError) -> CommandError:
+        place = f"{self.target.url} ({self.target.found_by})"
+        text = one_line(error) or type(error).__name__
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            return CommandError(
+                f"The certificate of {place} is not trusted: {text.rpartition('] ')[2]}. Name the CA with --ca-file or "
+                "HF_CA_FILE.",
+                ExitCode.UNREACHABLE,
+            )
+        return CommandError(
+            f"Cannot reach {place}: {text}. Is the service running? `hawkfish doctor` looks for the reason.",
+            ExitCode.UNREACHABLE,
+        )
+
+
+def trust(target: Target) -> ssl.SSLContext | bool:
+    """Whom to trust: the CA that is named, else those of this machine.
+
+    Raises:
+        CommandError: The file of the CA cannot be read.
+    """
+    if target.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=target.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or "it holds no certificate"
+        raise CommandError(f"Cannot trust the CA in {target.ca_file}: {reason}.", ExitCode.USAGE) from error
+
+
+def _may_repeat(error: BaseException) -> bool:
+    # A certificate does not become better by trying again.
+    return isinstance(error, LOST) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
+
+
+def _reply(answer: httpx.Response) -> Reply:
+    body = _json(answer)
+    if answer.is_success or answer.status_code == httpx.codes.NOT_MODIFIED:
+        return Reply(answer.status_code, body, answer.headers, answer.content)
+    raise CommandError(refusal(answer.status_code, body, str(answer.url)), code_of_status(answer.status_code))
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    if "json" not in answer.headers.get("Content-Type", ""):
+        return {}
+    try:
+        found = answer.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def refusal(status: int, body: Mapping[str, Any], url: str) -> str:
+    """What an error answer says, in one line: each message with its resolution."""
+    error = body.get("error")
+    error = error if isinstance(error, dict) else {}
+    parts = sentences(error.get("@Message.ExtendedInfo") or []) or [one_line(error.get("message") or "")]
+    text = " ".join(part for part in parts if part)
+    return text or f"{url} answered with HTTP {status} and no explanation."
+
+
+def sentences(messages: list[dict[str, Any]]) -> list[str]:
+    """Messages of a registry as sentences, each followed by what to do."""
+    found: list[str] = []
+    for message in messages:
+        for key in ("Message", "Resolution"):
+            text = one_line(message.get(key) or "")
+            if text and text not in {"None.", "None"} and text not in found:
+                found.append(text if text[-1] in ".!?" else f"{text}.")
+    return found
