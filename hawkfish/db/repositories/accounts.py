@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Select, delete, func, insert, select, update
+from sqlalchemy import CursorResult, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -89,15 +89,13 @@ class AccountRepository:
         return _to_account(row, locked=bool(lockout.threshold) and self._session.scalar(statement) is not None)
 
     def credentials(self, name_key: str, source: str, lockout: Lockout) -> Credentials | None:
-        """Account, hash and failures from this source, in one statement; None where there is no such account."""
-        row = self._session.execute(
-            select(*ACCOUNT_COLUMNS, UserRow.password_hash, LoginFailureRow.failures, LoginFailureRow.expires_at)
-            .outerjoin(
-                LoginFailureRow,
-                (LoginFailureRow.name_digest == name_digest(name_key)) & (LoginFailureRow.source == source),
-            )
-            .where(UserRow.name_key == name_key)
-        ).one_or_none()
+        """Account, hash and failures from this source; None where there is no such account.
+
+        One statement on a connection of its own: every request with Basic authentication begins with it.
+        """
+        parameters = {"name_key": name_key, "name_digest": name_digest(name_key), "source": source}
+        with self._session.get_bind().engine.connect() as connection:
+            row = connection.execute(CREDENTIALS, parameters).one_or_none()
         if row is None:
             return None
         return Credentials(
@@ -233,6 +231,15 @@ ACCOUNT_COLUMNS = (
     UserRow.password_change_required,
     UserRow.created_at,
     UserRow.version,
+)
+
+CREDENTIALS = (
+    select(*ACCOUNT_COLUMNS, UserRow.password_hash, LoginFailureRow.failures, LoginFailureRow.expires_at)
+    .outerjoin(
+        LoginFailureRow,
+        (LoginFailureRow.name_digest == bindparam("name_digest")) & (LoginFailureRow.source == bindparam("source")),
+    )
+    .where(UserRow.name_key == bindparam("name_key"))
 )
 
 
