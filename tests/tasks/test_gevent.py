@@ -1,0 +1,65 @@
+"""Waiting for a task in a process that gevent has patched, as the API does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+PROGRAM = """
+from gevent import monkey; monkey.patch_all()
+import sys, time, gevent
+from hawkfish.db import Database
+from hawkfish.tasks import TaskQueue, TaskRegistry
+database = Database(sys.argv[1])
+queue = TaskQueue(database, TaskRegistry())
+ticks = []
+def tick():
+    while True:
+        ticks.append(time.monotonic())
+        gevent.sleep(0.005)
+gevent.spawn(tick)
+print("ready", flush=True)
+if sys.argv[3] == "greenlet":
+    task = gevent.spawn(queue.wait, sys.argv[2], 20).get()
+else:
+    task = gevent.get_hub().threadpool.apply(queue.wait, (sys.argv[2], 20))
+gaps = [after - before for before, after in zip(ticks, ticks[1:])]
+print(task.state.value, time.monotonic(), max(gaps), flush=True)
+"""
+
+
+def wait_in(mode: str, lab, database_url: str) -> None:
+    go, ended = threading.Event(), []
+
+    def run(ctx):
+        go.wait(20)
+        ended.append(time.monotonic())
+
+    lab.kind("act", run)
+    with lab.worker():
+        task = lab.submit("act")
+        waiter = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, database_url, task.id, mode], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert waiter.stdout.readline() == "ready\n"
+            threading.Event().wait(0.5)
+            go.set()
+            state, seen_at, longest_gap = waiter.stdout.readline().split()
+        finally:
+            waiter.kill()
+            waiter.wait()
+            waiter.stdout.close()
+    assert state == "Completed"
+    assert float(seen_at) - ended[0] < 0.3
+    assert float(longest_gap) < 0.3, "the hub was blocked"
+
+
+def test_a_greenlet_is_woken_and_the_hub_is_free_meanwhile(lab, database_url):
+    wait_in("greenlet", lab, database_url)
+
+
+def test_a_thread_of_geventspool_is_woken(lab, database_url):
+    wait_in("pool", lab, database_url)
