@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -97,7 +97,7 @@ class SystemService(PowerVerbs, PictureVerbs):
             Conflict: The key was used for another request.
         """
         self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
-        request = json.loads(json.dumps(asdict(new), default=_to_json))
+        request = json.loads(json.dumps(new, default=_to_json))
         with self._database.read() as uow:
             hosts = [_find_host(uow, new.host)] if new.host else uow.hosts.all()
         prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
@@ -473,6 +473,8 @@ def _whole_sectors(size: int) -> int:
 
 
 def _to_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return {item.name: getattr(value, item.name) for item in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
     return str(value)
