@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -58,9 +58,6 @@ NewDriver = Callable[..., ComputeDriver]
 
 class ComputeDriverContract(HostStorageContract, DeviceContract):
     """What every compute driver must do, and what it must do if it claims more."""
-
-    INSTALLATION: ClassVar[str] = "11111111-1111-4111-8111-111111111111"
-    OTHER_INSTALLATION: ClassVar[str] = "22222222-2222-4222-8222-222222222222"
 
     # --- what the subclass supplies ----------------------------------------------------------------------------------
 
@@ -88,11 +85,6 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
         return {}
 
     # --- what the tests use ------------------------------------------------------------------------------------------
-
-    @pytest.fixture
-    def made_machines(self) -> list[UUID]:
-        """Ids of machines that may have been made."""
-        return []
 
     @pytest.fixture
     def machine_spec(self, made_machines: list[UUID], machine_changes: dict[str, Any]) -> SpecFactory:
@@ -123,16 +115,7 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
         """The driver under test; its machines are removed afterwards."""
         driver = new_driver()
         yield driver
-        driver.open()
-        cleaner = {self.INSTALLATION: driver}
-        for machine in driver.list_machines():
-            if machine.id in made_machines and machine.stamp is not None:
-                owner = machine.stamp.installation_id
-                if owner not in cleaner:
-                    cleaner[owner] = new_driver(owner)
-                owned_by = cleaner[owner]
-                owned_by.power_off_machine(machine.id)
-                owned_by.remove_machine(machine.id)
+        self._remove_machines(driver, new_driver, made_machines)
 
     @pytest.fixture
     def foreign_machine(self, driver: ComputeDriver, new_driver: NewDriver, machine_spec: SpecFactory) -> MachineSpec:
@@ -392,8 +375,8 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
         ],
     )
     def test_an_absent_machine_is_not_found(self, driver: Any, capability: ComputeCapability, method: str) -> None:
+        offered = capability in driver.probe().capabilities
         if isinstance(driver, CAPABILITY_INTERFACES[capability]):
-            offered = capability in driver.probe().capabilities
             with pytest.raises(MachineNotFound if offered else (MachineNotFound, NotSupported)):
                 getattr(driver, method)(uuid4())
         else:

@@ -6,7 +6,7 @@ import io
 import threading
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -38,6 +38,9 @@ READY_SECONDS = 120.0
 
 class DeviceContract:
     """Devices of machines, and what machines say. Part of `ComputeDriverContract`; not for use alone."""
+
+    EVENT_SECONDS: ClassVar[float] = 30.0
+    """How long an event may take."""
 
     def _disk(self, driver: Any, pool: str, name: str = "data", capacity: int = 8 * MIB) -> DiskSpec:
         facts = driver.create_volume(pool, VolumeSpec(name=name, capacity_bytes=capacity))
@@ -232,13 +235,13 @@ class DeviceContract:
             return [event.kind for event in seen if event.machine_id == spec.id]
 
         driver.define_machine(spec)
-        wait_until(lambda: MachineEventKind.DEFINED in kinds(), "DEFINED")
+        wait_until(lambda: MachineEventKind.DEFINED in kinds(), "DEFINED", self.EVENT_SECONDS)
         driver.start_machine(spec.id)
-        wait_until(lambda: MachineEventKind.STARTED in kinds(), "STARTED")
+        wait_until(lambda: MachineEventKind.STARTED in kinds(), "STARTED", self.EVENT_SECONDS)
         driver.power_off_machine(spec.id)
-        wait_until(lambda: MachineEventKind.STOPPED in kinds(), "STOPPED")
+        wait_until(lambda: MachineEventKind.STOPPED in kinds(), "STOPPED", self.EVENT_SECONDS)
         driver.remove_machine(spec.id)
-        wait_until(lambda: MachineEventKind.UNDEFINED in kinds(), "UNDEFINED")
+        wait_until(lambda: MachineEventKind.UNDEFINED in kinds(), "UNDEFINED", self.EVENT_SECONDS)
         order = [
             MachineEventKind.DEFINED,
             MachineEventKind.STARTED,
@@ -268,7 +271,7 @@ class DeviceContract:
 
         stop_broken, stop = driver.subscribe(broken), driver.subscribe(listener)
         driver.define_machine(spec)
-        assert heard.wait(30), "a listener behind one that fails hears too"
+        assert heard.wait(self.EVENT_SECONDS), "a listener behind one that fails hears too"
         assert threading.get_ident() not in threads
         stop_broken()
         stop()
@@ -285,5 +288,6 @@ class DeviceContract:
         wait_until(
             lambda: [event for event in seen if (event.machine_id, event.kind) == (spec.id, MachineEventKind.STARTED)],
             "STARTED by another driver",
+            self.EVENT_SECONDS,
         )
         unsubscribe()

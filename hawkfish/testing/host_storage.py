@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
-from uuid import uuid4
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -38,6 +38,26 @@ def empty_qcow2(virtual_bytes: int) -> bytes:
 class HostStorageContract:
     """What the `HostStorage` of a driver must do. Part of `ComputeDriverContract`; not for use alone."""
 
+    INSTALLATION: ClassVar[str] = "11111111-1111-4111-8111-111111111111"
+    OTHER_INSTALLATION: ClassVar[str] = "22222222-2222-4222-8222-222222222222"
+
+    @pytest.fixture
+    def made_machines(self) -> list[UUID]:
+        """Ids of machines that may have been made."""
+        return []
+
+    def _remove_machines(self, driver: Any, new_driver: Callable[..., Any], made_machines: list[UUID]) -> None:
+        """Removes what a test made, each machine by the installation that made it."""
+        driver.open()
+        owners = {self.INSTALLATION: driver}
+        for machine in driver.list_machines():
+            if machine.id in made_machines and machine.stamp is not None:
+                owner = machine.stamp.installation_id
+                if owner not in owners:
+                    owners[owner] = new_driver(owner)
+                owners[owner].power_off_machine(machine.id)
+                owners[owner].remove_machine(machine.id)
+
     @pytest.fixture
     def pool_target(self, tmp_path: Path) -> PurePosixPath:
         """A folder on the host that does not exist yet, for a pool of kind DIRECTORY. Override it for a remote host."""
@@ -49,7 +69,13 @@ class HostStorageContract:
         return PoolDefinition(name=f"hf-contract-{uuid4().hex[:8]}", kind=PoolKind.DIRECTORY, target=pool_target)
 
     @pytest.fixture
-    def pool(self, driver: Any, pool_definition: PoolDefinition) -> Any:
+    def pool(
+        self,
+        driver: Any,
+        pool_definition: PoolDefinition,
+        new_driver: Callable[..., Any],
+        made_machines: list[UUID],
+    ) -> Iterator[str]:
         """The name of a started empty pool, where the driver keeps storage; it is emptied and forgotten afterwards."""
         if STORAGE not in offered_capabilities(driver, driver.probe()):
             yield "none"
@@ -57,6 +83,7 @@ class HostStorageContract:
         driver.define_pool(pool_definition)
         driver.start_pool(pool_definition.name)
         yield pool_definition.name
+        self._remove_machines(driver, new_driver, made_machines)  # they have volumes open
         driver.define_pool(pool_definition)
         driver.start_pool(pool_definition.name)
         for volume in driver.list_volumes(pool_definition.name):
