@@ -1,0 +1,80 @@
+"""The Falcon application: which resource answers where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from hawkfish.api import links
+from hawkfish.api.errors import ProtocolError, handle_error, shown
+from hawkfish.api.middleware.authentication import Authentication
+from hawkfish.api.middleware.logs import RequestLog
+from hawkfish.api.middleware.protocol import Protocol
+from hawkfish.api.resources import accounts, hosts, managers, plugins, service_root, sessions, systems, tasks
+from hawkfish.api.resources.base import Resource
+from hawkfish.bootstrap import Application
+
+ROUTES: dict[str, type[Resource]] = {
+    "/redfish": service_root.VersionsResource,
+    "/redfish/v1": service_root.ServiceRootResource,
+    "/redfish/v1/odata": service_root.ODataResource,
+    "/redfish/v1/$metadata": service_root.MetadataResource,
+    links.SYSTEMS: systems.SystemCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}": systems.SystemResource,
+    f"{links.SYSTEMS}/{{system_id}}/Actions/ComputerSystem.Reset": systems.SystemResetResource,
+    f"{links.SYSTEMS}/{{system_id}}/Actions/Oem/HawkFishSystem.Screenshot": systems.SystemScreenshotResource,
+    f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/Screenshots/{{screenshot_id}}": systems.ScreenshotResource,
+    f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/SerialLog": systems.SerialLogResource,
+    links.MANAGERS: managers.ManagerCollectionResource,
+    f"{links.MANAGERS}/{{system_id}}": managers.ManagerResource,
+    links.CHASSIS: managers.ChassisCollectionResource,
+    f"{links.CHASSIS}/{{system_id}}": managers.ChassisResource,
+    links.SESSION_SERVICE: sessions.SessionServiceResource,
+    links.SESSIONS: sessions.SessionsResource,
+    f"{links.SESSIONS}/Members": sessions.SessionsResource,
+    f"{links.SESSIONS}/{{session_id}}": sessions.SessionResource,
+    links.ACCOUNT_SERVICE: accounts.AccountServiceResource,
+    links.ACCOUNTS: accounts.AccountsResource,
+    f"{links.ACCOUNTS}/Members": accounts.AccountsResource,
+    f"{links.ACCOUNTS}/{{account_id}}": accounts.AccountResource,
+    links.ROLES: accounts.RolesResource,
+    f"{links.ROLES}/{{role_id}}": accounts.RoleResource,
+    links.TASK_SERVICE: tasks.TaskServiceResource,
+    links.TASKS: tasks.TasksResource,
+    f"{links.TASKS}/{{task_id}}": tasks.TaskResource,
+    f"{links.TASKS}/{{task_id}}/Actions/Oem/HawkFishTask.Cancel": tasks.TaskCancelResource,
+    f"{links.TASKS}/{{task_id}}/Actions/HawkFishTask.Cancel": tasks.TaskCancelResource,
+    f"{links.TASK_MONITORS}/{{task_id}}": tasks.TaskMonitorResource,
+    links.HOSTS: hosts.HostCollectionResource,
+    f"{links.HOSTS}/{{host_id}}": hosts.HostResource,
+    links.POOLS: hosts.PoolCollectionResource,
+    f"{links.POOLS}/{{pool_id}}": hosts.PoolResource,
+    links.PLUGINS: plugins.PluginCollectionResource,
+    f"{links.PLUGINS}/{{plugin_id}}": plugins.PluginResource,
+}
+
+
+def create_app(application: Application) -> falcon.App[falcon.Request, falcon.Response]:
+    """Makes the WSGI application.
+
+    Args:
+        application: The services; tests may give a stand-in.
+    """
+    middleware: list[Any] = [RequestLog(), Protocol(), Authentication(application)]
+    app = falcon.App(middleware=middleware)
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    app.req_options.auto_parse_qs_csv = False
+    app.resp_options.secure_cookies_by_default = True
+    for path, resource in ROUTES.items():
+        app.add_route(path, resource(application))
+    app.add_sink(_missing, "/")
+    app.add_error_handler(Exception, handle_error)
+    return app
+
+
+def _missing(req: falcon.Request, resp: falcon.Response, **kwargs: Any) -> None:  # noqa: ARG001  falcon's form
+    """Whatever no route answers."""
+    path = shown(req.path)
+    raise ProtocolError(404, "ResourceMissingAtURI", path, text=f"There is nothing at {path}; begin at {links.ROOT}.")

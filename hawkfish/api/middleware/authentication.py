@@ -1,0 +1,92 @@
+"""Who the caller is: a session's token, or Basic; judged before anything is looked up, so that 401 comes before 404."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import ipaddress
+from typing import Any
+
+import falcon
+
+from hawkfish.api import links
+from hawkfish.api.offload import offload
+from hawkfish.bootstrap import Application
+from hawkfish.domain.accounts import Actor
+from hawkfish.errors import NotAuthenticated, PasswordChangeRequired
+
+PUBLIC = frozenset({"/redfish", "/redfish/v1", "/redfish/v1/odata", "/redfish/v1/$metadata"})
+LOGIN = frozenset({links.SESSIONS, f"{links.SESSIONS}/Members"})
+
+
+class Authentication:
+    """Puts the actor into the request's context, or refuses the request."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        """Finds out who is calling."""
+        path = req.path.rstrip("/")
+        if path in PUBLIC or (req.method == "POST" and path in LOGIN):
+            return
+        token = req.get_header("X-Auth-Token")
+        authorization = req.get_header("Authorization")
+        if token is not None:
+            req.context.actor = self._of_token(req, token)
+        elif authorization is not None:
+            req.context.actor = self._of_basic(req, authorization)
+        else:
+            raise NotAuthenticated(f"No credentials were sent; log in with a POST to {links.SESSIONS}, or use Basic.")
+
+    def process_resource(
+        self, req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, Any]
+    ) -> None:
+        """Whoever must first change the password may do only that, and log out."""
+        actor = req.context.actor
+        if actor is None or not actor.password_change_required:
+            return
+        own_account = params.get("account_id") == str(actor.account_id) and req.method in {"GET", "HEAD", "PATCH"}
+        own_session = params.get("session_id") == actor.session_id and req.method == "DELETE"
+        if own_account or (own_session and actor.session_id is not None):
+            return
+        self._application.audit.refused(actor, f"{req.method} {req.path}", "", {"reason": "password change required"})
+        raise PasswordChangeRequired(
+            f"The password of {actor.user_name} must be changed before anything else: PATCH Password of the own account.",
+            account_id=str(actor.account_id),
+        )
+
+    def _of_token(self, req: falcon.Request, token: str) -> Actor:
+        resume = self._application.sessions.resume
+        return offload(resume, token, req.remote_addr, req.context.request_id)
+
+    def _of_basic(self, req: falcon.Request, authorization: str) -> Actor:
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            raise NotAuthenticated(
+                f"Only Basic is understood in Authorization; or log in with a POST to {links.SESSIONS}."
+            )
+        if not self._may_use_basic(req):
+            raise NotAuthenticated(
+                "Basic is refused over plain HTTP, where everybody could read the password; use HTTPS."
+            )
+        try:
+            user_name, colon, password = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            raise NotAuthenticated("The Basic credentials cannot be read.") from None
+        if not colon:
+            raise NotAuthenticated("The Basic credentials cannot be read.")
+        actor = offload(self._application.accounts.authenticate, user_name, password, req.remote_addr)
+        return dataclasses.replace(actor, address=req.remote_addr, request_id=req.context.request_id)
+
+    def _may_use_basic(self, req: falcon.Request) -> bool:
+        """Over TLS, on this machine, or where the administrator has chosen to do without TLS (`--no-tls`)."""
+        return req.scheme == "https" or not self._application.settings.tls or _is_local(req.remote_addr)
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == ""  # a Unix socket

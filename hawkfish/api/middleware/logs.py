@@ -1,0 +1,44 @@
+"""An id for every request, and one line in the log when it is answered."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import uuid4
+
+import falcon
+import structlog
+
+log = structlog.get_logger("hawkfish.api")
+
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class RequestLog:
+    """Binds the request's id to all that is logged for it."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        """Takes the id that the client gave, or makes one."""
+        given = req.get_header("X-Request-Id")
+        req.context.request_id = given if given and _GIVEN_ID.fullmatch(given) else uuid4().hex
+        req.context.began = time.monotonic()
+        req.context.actor = None
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=req.context.request_id)
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
+        """Writes the line; the query is left out, and so is every header."""
+        request_id = getattr(req.context, "request_id", None)
+        if request_id is None:
+            return
+        resp.set_header("X-Request-Id", request_id)
+        actor = req.context.actor
+        log.info(
+            "request",
+            method=req.method,
+            path=req.path,
+            status=int(resp.status_code),
+            milliseconds=round((time.monotonic() - req.context.began) * 1000, 1),
+            user=None if actor is None else actor.user_name,
+            address=req.remote_addr,
+        )

@@ -1,0 +1,1 @@
+"""Resources, a file per Redfish type: each reads the request, calls one service, and writes the answer."""

@@ -1,0 +1,113 @@
+"""Managers and Chassis: one of each per system, under the same id."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import falcon
+
+from hawkfish.api import links
+from hawkfish.api.documents import Document, send
+from hawkfish.api.links import link
+from hawkfish.api.resources.base import Collection
+from hawkfish.api.resources.systems import SystemPart
+from hawkfish.api.resources.systems_body import status_of
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.systems import System
+
+
+def manager_document(system: System, version: str) -> Document:
+    """The Manager of a system: HawkFish itself, in the place of a BMC."""
+    identity = str(system.id)
+    body = {
+        "@odata.id": f"{links.MANAGERS}/{identity}",
+        "@odata.type": "#Manager.v1_24_0.Manager",
+        "Id": identity,
+        "Name": f"Manager of {system.name}",
+        "ManagerType": "BMC",
+        "Manufacturer": "HawkFish",
+        "Model": "HawkFish",
+        "FirmwareVersion": version,
+        "PowerState": "On",
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Links": {
+            "ManagerForServers": [link(links.SYSTEMS, identity)],
+            "ManagerForChassis": [link(links.CHASSIS, identity)],
+        },
+    }
+    return Document(body, system.version)
+
+
+def chassis_document(system: System) -> Document:
+    """The Chassis of a system."""
+    identity = str(system.id)
+    power = {} if system.power_state is None else {"PowerState": system.power_state}
+    body = {
+        "@odata.id": f"{links.CHASSIS}/{identity}",
+        "@odata.type": "#Chassis.v1_28_0.Chassis",
+        "Id": identity,
+        "Name": f"Chassis of {system.name}",
+        "ChassisType": "Other",
+        "Manufacturer": "HawkFish",
+        "Model": system.hypervisor or "HawkFish",
+        **power,
+        "Status": status_of(system),
+        "Links": {
+            "ComputerSystems": [link(links.SYSTEMS, identity)],
+            "ManagedBy": [link(links.MANAGERS, identity)],
+        },
+    }
+    return Document(body, system.version)
+
+
+class ManagerCollectionResource(Collection):
+    """/redfish/v1/Managers."""
+
+    path = links.MANAGERS
+    kind = "ManagerCollection"
+    title = "Managers"
+
+    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
+        """Ids of the systems, which are those of their managers."""
+        return self.application.systems.references(actor, skip=skip, top=top)
+
+    def member(self, actor: Actor, identity: Any) -> Document:
+        """One manager."""
+        return manager_document(self.application.systems.get(actor, identity), self.application.service_info.version)
+
+
+class ManagerResource(SystemPart):
+    """One manager."""
+
+    collection_path = links.MANAGERS
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Shows the manager."""
+        send(req, resp, manager_document(self.find(req, system_id), self.application.service_info.version))
+
+
+class ChassisCollectionResource(Collection):
+    """/redfish/v1/Chassis."""
+
+    path = links.CHASSIS
+    kind = "ChassisCollection"
+    title = "Chassis"
+
+    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
+        """Ids of the systems, which are those of their chassis."""
+        return self.application.systems.references(actor, skip=skip, top=top)
+
+    def member(self, actor: Actor, identity: Any) -> Document:
+        """One chassis."""
+        return chassis_document(self.application.systems.get(actor, identity))
+
+
+class ChassisResource(SystemPart):
+    """One chassis."""
+
+    collection_path = links.CHASSIS
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Shows the chassis."""
+        send(req, resp, chassis_document(self.find(req, system_id)))

@@ -1,0 +1,142 @@
+"""/redfish, the service root, /redfish/v1/odata and /redfish/v1/$metadata: what anybody may read."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import falcon
+
+from hawkfish.api import links
+from hawkfish.api.documents import Document, dump
+from hawkfish.api.resources.base import Resource, Singleton
+
+REDFISH_VERSION = "1.20.0"
+
+SCHEMAS = (
+    "AccountService AccountService.v1_18_1",
+    "Chassis Chassis.v1_28_0",
+    "ChassisCollection",
+    "ComputerSystem ComputerSystem.v1_27_0",
+    "ComputerSystemCollection",
+    "Manager Manager.v1_24_0",
+    "ManagerAccount ManagerAccount.v1_14_1",
+    "ManagerAccountCollection",
+    "ManagerCollection",
+    "Message Message.v1_3_0",
+    "Resource Resource.v1_0_0",
+    "Role Role.v1_3_3",
+    "RoleCollection",
+    "ServiceRoot ServiceRoot.v1_20_0",
+    "Session Session.v1_8_0",
+    "SessionCollection",
+    "SessionService SessionService.v1_2_0",
+    "Task Task.v1_7_4",
+    "TaskCollection",
+    "TaskService TaskService.v1_3_0",
+)
+"""Files of DMTF's schema bundle, each with the namespaces that are used from it."""
+
+
+class VersionsResource(Resource):
+    """/redfish: the versions of the protocol."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Shows the versions."""
+        resp.data = dump({"v1": links.ROOT})
+
+
+class ServiceRootResource(Singleton):
+    """/redfish/v1/: where every client begins."""
+
+    def document(self) -> Document:
+        """The service root."""
+        info = self.application.service_info
+        body: dict[str, Any] = {
+            "@odata.id": links.ROOT,
+            "@odata.type": "#ServiceRoot.v1_20_0.ServiceRoot",
+            "Id": "RootService",
+            "Name": "HawkFish",
+            "Product": "HawkFish",
+            "Vendor": "HawkFish",
+            "RedfishVersion": REDFISH_VERSION,
+            "UUID": str(info.installation_id),
+            "ProtocolFeaturesSupported": {
+                "ExcerptQuery": False,
+                "FilterQuery": False,
+                "OnlyMemberQuery": True,
+                "SelectQuery": False,
+                "TopSkipQuery": True,
+                "MultipleHTTPRequests": True,
+                "ExpandQuery": {"ExpandAll": False, "Levels": False, "Links": False, "NoLinks": False},
+                "DeepOperations": {"DeepPATCH": False, "DeepPOST": False},
+            },
+            "Systems": {"@odata.id": links.SYSTEMS},
+            "Chassis": {"@odata.id": links.CHASSIS},
+            "Managers": {"@odata.id": links.MANAGERS},
+            "SessionService": {"@odata.id": links.SESSION_SERVICE},
+            "AccountService": {"@odata.id": links.ACCOUNT_SERVICE},
+            "Tasks": {"@odata.id": links.TASK_SERVICE},
+            "Links": {"Sessions": {"@odata.id": links.SESSIONS}},
+            "Oem": {
+                "HawkFish": {
+                    "@odata.type": "#HawkFishServiceRoot.v1_0_0.ServiceRoot",
+                    "Version": info.version,
+                    "Hosts": {"@odata.id": links.HOSTS},
+                    "Plugins": {"@odata.id": links.PLUGINS},
+                    "StoragePools": {"@odata.id": links.POOLS},
+                }
+            },
+        }
+        return Document(body)
+
+
+class ODataResource(Resource):
+    """/redfish/v1/odata: the OData service document."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Lists the root and its direct children."""
+        children = {
+            "Service": links.ROOT,
+            "Systems": links.SYSTEMS,
+            "Chassis": links.CHASSIS,
+            "Managers": links.MANAGERS,
+            "SessionService": links.SESSION_SERVICE,
+            "AccountService": links.ACCOUNT_SERVICE,
+            "Tasks": links.TASK_SERVICE,
+            "Sessions": links.SESSIONS,
+        }
+        entries = [{"name": name, "kind": "Singleton", "url": address} for name, address in children.items()]
+        resp.set_header("Link", "<http://redfish.dmtf.org/schemas/v1/odata.v4_0_1.json>; rel=describedby")
+        resp.data = dump({"@odata.context": "/redfish/v1/$metadata", "value": entries})
+
+
+class MetadataResource(Resource):
+    """/redfish/v1/$metadata: which schemas the service uses, as CSDL."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Refers to DMTF's published schema files."""
+        resp.content_type = "application/xml"
+        resp.data = _metadata().encode()
+
+
+def _metadata() -> str:
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<edmx:Edmx xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx" Version="4.0">',
+    ]
+    for entry in SCHEMAS:
+        name, *versions = entry.split()
+        uri = quoteattr(f"http://redfish.dmtf.org/schemas/v1/{name}_v1.xml")
+        included = "".join(f"<edmx:Include Namespace={quoteattr(item)}/>" for item in (name, *versions))
+        lines.append(f"<edmx:Reference Uri={uri}>{included}</edmx:Reference>")
+    lines += [
+        '<edmx:Reference Uri="http://redfish.dmtf.org/schemas/v1/RedfishExtensions_v1.xml">',
+        '<edmx:Include Namespace="RedfishExtensions.v1_0_0" Alias="Redfish"/>',
+        "</edmx:Reference>",
+        "<edmx:DataServices>",
+        '<Schema xmlns="http://docs.oasis-open.org/odata/ns/edm" Namespace="Service">',
+        '<EntityContainer Name="Service" Extends="ServiceRoot.v1_20_0.ServiceContainer"/>',
+        "</Schema></edmx:DataServices></edmx:Edmx>",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,160 @@
+"""Systems."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import falcon
+
+from hawkfish.api import links
+from hawkfish.api.accepted import idempotency_key, settle
+from hawkfish.api.documents import Document, dump, expected_version, send
+from hawkfish.api.offload import offload
+from hawkfish.api.queries import read_number
+from hawkfish.api.resources.base import Collection, Resource
+from hawkfish.api.resources.systems_body import MODE_OF, screenshot_uri, serial_log_document, system_document
+from hawkfish.api.schemas.systems import NewSystemSchema, NoParametersSchema, ResetSchema, SystemPatchSchema
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.machines import Firmware
+from hawkfish.domain.systems import System
+from hawkfish.errors import PropertyNotInList
+
+SERIAL_PIECE = 64 * 1024
+
+
+class SystemCollectionResource(Collection):
+    """/redfish/v1/Systems."""
+
+    path = links.SYSTEMS
+    kind = "ComputerSystemCollection"
+    title = "Systems"
+
+    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
+        """Ids of the systems, by name."""
+        return self.application.systems.references(actor, skip=skip, top=top)
+
+    def member(self, actor: Actor, identity: Any) -> Document:
+        """One system."""
+        return system_document(self.application.systems.get(actor, identity))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Makes a system."""
+        new = NewSystemSchema.read(self.read(req))
+        actor, systems = req.context.actor, self.application.systems
+        accepted = offload(systems.create, actor, new, idempotency_key=idempotency_key(req))
+        if settle(req, resp, self.application, accepted).done:
+            document = system_document(offload(systems.get, actor, accepted.subject_id))
+            resp.set_header("Location", document.body["@odata.id"])
+            send(req, resp, document, 201)
+
+
+class SystemPart(Resource):
+    """Anything under one system; the system is named by its id, and a name redirects there."""
+
+    collection_path = links.SYSTEMS
+
+    def find(self, req: falcon.Request, system_id: str) -> System:
+        """The system of the address.
+
+        Raises:
+            falcon.HTTPTemporaryRedirect: The address has the system's name in place of its id.
+        """
+        system = offload(self.application.systems.get, req.context.actor, system_id)
+        if str(system.id) != system_id:
+            given = f"{self.collection_path}/{system_id}"
+            rest = req.path[len(given) :] + (f"?{req.query_string}" if req.query_string else "")
+            raise falcon.HTTPTemporaryRedirect(f"{self.collection_path}/{system.id}{rest}")
+        return system
+
+
+class SystemResource(SystemPart):
+    """One system."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Shows the system as it was last observed."""
+        send(req, resp, system_document(self.find(req, system_id)))
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Changes the system."""
+        changes, mode = SystemPatchSchema.read(self.read(req))
+        system = self.find(req, system_id)
+        _refuse_other_mode(system, mode)
+        version = expected_version(req, system_document(system))
+        actor, systems = req.context.actor, self.application.systems
+        accepted = offload(systems.update, actor, system.id, changes, version)
+        if settle(req, resp, self.application, accepted).done:
+            send(req, resp, system_document(offload(systems.get, actor, system.id)))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Deletes the system with its disks."""
+        system = self.find(req, system_id)
+        version = expected_version(req, system_document(system))
+        accepted = offload(self.application.systems.delete, req.context.actor, system.id, version)
+        if settle(req, resp, self.application, accepted).done:
+            resp.status = 204
+
+
+class SystemResetResource(SystemPart):
+    """The action ComputerSystem.Reset."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Changes the power of the system."""
+        reset_type = ResetSchema.read(self.read(req))
+        system = self.find(req, system_id)
+        key = idempotency_key(req)
+        accepted = offload(
+            self.application.systems.reset, req.context.actor, system.id, reset_type, idempotency_key=key
+        )
+        if settle(req, resp, self.application, accepted).done:
+            resp.status = 204
+
+
+class SystemScreenshotResource(SystemPart):
+    """The action HawkFishSystem.Screenshot."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Takes a picture of the screen, and tells where it is."""
+        NoParametersSchema.read(self.read(req, optional=True))
+        system = self.find(req, system_id)
+        accepted = offload(self.application.systems.screenshot, req.context.actor, system.id)
+        outcome = settle(req, resp, self.application, accepted)
+        if outcome.done and outcome.task is not None:
+            resp.data = dump({"ImageURI": screenshot_uri(outcome.task)})
+
+
+class ScreenshotResource(SystemPart):
+    """A picture that was taken."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str, screenshot_id: str) -> None:
+        """Sends the picture."""
+        system = self.find(req, system_id)
+        picture = offload(self.application.systems.read_screenshot, req.context.actor, system.id, screenshot_id)
+        resp.content_type = picture.media_type
+        resp.data = picture.data
+
+
+class SerialLogResource(SystemPart):
+    """What the machine wrote to its serial port, from a byte on."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Sends a piece; the next one begins at its NextOffset."""
+        offset = read_number(req, "offset", 0)
+        system = self.find(req, system_id)
+        actor = req.context.actor
+        accepted = offload(self.application.systems.serial_log, actor, system.id, offset=offset, limit=SERIAL_PIECE)
+        outcome = settle(req, resp, self.application, accepted)
+        if outcome.done and outcome.task is not None:
+            send(req, resp, serial_log_document(outcome.task))
+
+
+def _refuse_other_mode(system: System, mode: Firmware | None) -> None:
+    """A client may say which mode it believes in; the firmware itself is chosen when the system is made."""
+    if mode is not None and mode is not system.firmware:
+        present = MODE_OF[system.firmware]
+        raise PropertyNotInList(
+            f"Boot/BootSourceOverrideMode of {system.name} is {present} and cannot be changed; make a system with other firmware.",
+            property="Boot/BootSourceOverrideMode",
+            value=MODE_OF[mode],
+            allowed=[present],
+        )

@@ -1,0 +1,165 @@
+"""What a system shows; made by hand for speed, since most requests of most clients read this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hawkfish.api import links
+from hawkfish.api.documents import Document
+from hawkfish.api.links import link
+from hawkfish.api.resources.base import not_none, timestamp
+from hawkfish.api.schemas.systems import BOOT_MODES, BOOT_TARGETS
+from hawkfish.domain.hosts import ComputeCapability
+from hawkfish.domain.machines import BootDevice, Bridge, Firmware, LibvirtNetwork, NetworkAttachment
+from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
+from hawkfish.domain.tasks import Task
+
+MIB_A_GIB = 1024
+
+TARGET_OF: dict[BootDevice | None, str] = {device: name for name, device in BOOT_TARGETS.items()}
+MODE_OF: dict[Firmware, str] = {firmware: name for name, firmware in BOOT_MODES.items()}
+
+
+def system_document(system: System) -> Document:
+    """A ComputerSystem."""
+    identity = str(system.id)
+    address = f"{links.SYSTEMS}/{identity}"
+    body: dict[str, Any] = {
+        "@odata.id": address,
+        "@odata.type": "#ComputerSystem.v1_27_0.ComputerSystem",
+        "Id": identity,
+        "Name": system.name,
+        "UUID": identity,
+        "SystemType": "Virtual",
+        "AssetTag": system.asset_tag,
+        "Manufacturer": "HawkFish",
+        "PowerState": system.power_state,
+        "Status": status_of(system),
+        "ProcessorSummary": {"LogicalProcessorCount": system.vcpus, "CoreCount": system.vcpus},
+        "MemorySummary": {"TotalSystemMemoryGiB": in_gib(system.memory_mib)},
+        "Boot": _boot(system),
+        "Links": {"Chassis": [link(links.CHASSIS, identity)], "ManagedBy": [link(links.MANAGERS, identity)]},
+        "Actions": _actions(system, address),
+        "Oem": {"HawkFish": _oem(system, address)},
+    }
+    if system.description:
+        body["Description"] = system.description
+    if system.hypervisor:
+        body["Model"] = system.hypervisor
+    return Document(body, system.version)
+
+
+def status_of(system: System) -> dict[str, Any]:
+    """The Status of a system, and of its chassis."""
+    if system.state is SystemState.FAILED:
+        return {"State": "UnavailableOffline", "Health": "Critical"}
+    if system.state is SystemState.CREATING:
+        return {"State": "Starting", "Health": "OK"}
+    if system.state is SystemState.DELETING:
+        return {"State": "Disabled", "Health": "OK"}
+    if system.stale:
+        return {"State": "UnavailableOffline", "Health": "Warning"}
+    return {"State": "Enabled", "Health": "OK"}
+
+
+def in_gib(mib: int) -> int | float:
+    """MiB as GiB; a machine with less than one GiB has a fraction, never 0."""
+    return mib // MIB_A_GIB if mib % MIB_A_GIB == 0 else mib / MIB_A_GIB
+
+
+def _boot(system: System) -> dict[str, Any]:
+    mode = MODE_OF[system.firmware]
+    boot: dict[str, Any] = {
+        "BootSourceOverrideEnabled": system.boot.enabled,
+        "BootSourceOverrideTarget": TARGET_OF.get(system.boot.device, "None"),
+        "BootSourceOverrideMode": mode,
+        "BootSourceOverrideMode@Redfish.AllowableValues": [mode],
+    }
+    if ComputeCapability.BOOT_OVERRIDE in system.capabilities:
+        boot["BootSourceOverrideEnabled@Redfish.AllowableValues"] = [item.value for item in BootOverrideEnabled]
+        boot["BootSourceOverrideTarget@Redfish.AllowableValues"] = list(BOOT_TARGETS)
+    return boot
+
+
+def _actions(system: System, address: str) -> dict[str, Any]:
+    actions: dict[str, Any] = {}
+    if system.state is SystemState.READY and system.reset_types:
+        actions["#ComputerSystem.Reset"] = {
+            "target": f"{address}/Actions/ComputerSystem.Reset",
+            "ResetType@Redfish.AllowableValues": [item.value for item in system.reset_types],
+        }
+    if ComputeCapability.SCREENSHOT in system.capabilities:
+        target = f"{address}/Actions/Oem/HawkFishSystem.Screenshot"
+        actions["Oem"] = {"#HawkFishSystem.Screenshot": {"target": target}}
+    return actions
+
+
+def _oem(system: System, address: str) -> dict[str, Any]:
+    oem = not_none(
+        **{"@odata.type": "#HawkFishSystem.v1_0_0.System"},
+        Host=link(links.HOSTS, system.host_id),
+        HostName=system.host_name,
+        Driver=system.driver or None,
+        Project=system.project,
+        State=system.state,
+        Failure=system.failure or None,
+        CPU=system.vcpus,
+        MemoryMiB=system.memory_mib,
+        Firmware=system.firmware,
+        Labels=dict(system.labels),
+        Stale=system.stale,
+        Disks=[
+            not_none(
+                Id=disk.id,
+                CapacityBytes=disk.capacity_bytes,
+                Format=disk.format,
+                Bus=disk.bus,
+                Pool=link(links.POOLS, disk.pool_id),
+                VolumeName=disk.volume_name,
+                Image=disk.image,
+            )
+            for disk in system.disks
+        ],
+        NetworkInterfaces=[
+            {"Id": item.id, "MACAddress": item.mac_address, "Model": item.model, **_attachment(item.attachment)}
+            for item in system.network_interfaces
+        ],
+    )
+    if ComputeCapability.SERIAL_LOG in system.capabilities:
+        oem["SerialLogURI"] = f"{address}/Oem/HawkFish/SerialLog"
+    if system.stale:
+        # Shown only while it is news: else every look of the service at the machine would give the system a new ETag.
+        oem |= not_none(ObservedAt=timestamp(system.observed_at))
+    return oem
+
+
+def _attachment(attachment: NetworkAttachment) -> dict[str, Any]:
+    if isinstance(attachment, LibvirtNetwork):
+        return {"Network": attachment.name}
+    if isinstance(attachment, Bridge):
+        return not_none(Bridge=attachment.name, VLANId=attachment.vlan)
+    return {"UserMode": True}
+
+
+def screenshot_uri(task: Task) -> str | None:
+    """Where the picture is that a finished task took."""
+    if task.kind != "system.screenshot":
+        return None
+    found = task.results["look"]["screenshot_id"]
+    return f"{links.SYSTEMS}/{task.arguments['system_id']}/Oem/HawkFish/Screenshots/{found}"
+
+
+def serial_log_document(task: Task) -> Document:
+    """The piece of a serial log that a finished task read."""
+    address = f"{links.SYSTEMS}/{task.arguments['system_id']}/Oem/HawkFish/SerialLog"
+    result = task.results["read"]
+    body = {
+        "@odata.id": address,
+        "@odata.type": "#HawkFishSerialLog.v1_0_0.SerialLog",
+        "Id": "SerialLog",
+        "Name": "Serial log",
+        "Text": result["text"],
+        "Offset": task.arguments["offset"],
+        "NextOffset": result["next_offset"],
+    }
+    return Document(body)

@@ -1,0 +1,12 @@
+"""The WSGI application for gunicorn, set up from the environment (HF_*).
+
+gunicorn -k geventwebsocket.gunicorn.workers.GeventWebSocketWorker hawkfish.api.wsgi:app
+"""
+
+from __future__ import annotations
+
+from hawkfish.api.app import create_app
+from hawkfish.bootstrap import Application
+from hawkfish.config import load_settings
+
+app = create_app(Application.open(load_settings()))
