@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from hawkfish.errors import ConfigurationError, DatabaseUnavailable
 Result = TypeVar("Result")
 
 BUSY_SECONDS = 10.0
+LOCK_POLL_SECONDS = 0.001
 RUN_ATTEMPTS = 8
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 UPGRADE_LOCK = "hawkfish:upgrade"
@@ -83,12 +86,17 @@ class Database:
             pool_pre_ping=not self.is_sqlite,
             connect_args=arguments,
         )
-        self._writing = self.engine.execution_options(hf_begin="BEGIN IMMEDIATE") if self.is_sqlite else self.engine
+        self._writing = self.engine
         self._write_lock = _native_lock()
         self.signals: Signals
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "begin", _begin_reading)
+            # Writers have connections of their own, which do not wait for the lock inside SQLite: see `_begin_writing`.
+            self._writing = create_engine(self.url, pool_size=2, max_overflow=pool_size, connect_args=arguments)
+            event.listen(self._writing, "connect", _configure_sqlite)
+            event.listen(self._writing, "connect", _do_not_wait)
+            event.listen(self._writing, "begin", _begin_writing)
             self.signals = SocketSignals(self.path.with_name(self.path.name + ".signals"))
         else:
             self.signals = NotifySignals(self.conninfo)
@@ -152,7 +160,7 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._write_lock.acquire(timeout=BUSY_SECONDS):
+        if not _acquire(self._write_lock, BUSY_SECONDS):
             raise DatabaseUnavailable(
                 f"The database {self.path} was being written for more than {BUSY_SECONDS:.0f} s; try again.",
                 retry_after=5,
@@ -226,6 +234,7 @@ class Database:
     def close(self) -> None:
         """Closes all connections."""
         self.signals.close()
+        self._writing.dispose()
         self.engine.dispose()
 
 
@@ -262,9 +271,45 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads and then writes fails at once when another wrote in between: writers say so first.
-    connection.exec_driver_sql(connection.get_execution_options().get("hf_begin", "BEGIN"))
+def _do_not_wait(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA busy_timeout=1").close()
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Takes the write lock first: a transaction that reads and then writes fails at once when another wrote in between.
+
+    SQLite waits for its lock by sleeping longer and longer, inside C: a busy neighbour starves us, and under gevent the whole process
+    stands still. Nothing tells us when the lock is free, so we ask every millisecond, and under gevent others run meanwhile.
+    """
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.connection.dbapi_connection.execute("BEGIN IMMEDIATE").close()  # type: ignore[union-attr]  # open
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            if time.monotonic() > end:
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            time.sleep(LOCK_POLL_SECONDS)
+        else:
+            return
+
+
+def _acquire(lock: threading.Lock, seconds: float) -> bool:
+    """Waits for a native lock; under gevent by asking, since a greenlet that blocks its thread could wait for its own neighbour."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("time"):
+        return lock.acquire(timeout=seconds)
+    end = time.monotonic() + seconds
+    while not lock.acquire(blocking=False):
+        if time.monotonic() > end:
+            return False
+        time.sleep(LOCK_POLL_SECONDS)
+    return True
 
 
 def _native_lock() -> threading.Lock:

@@ -34,6 +34,7 @@ class UnitOfWork:
         self.session = session
         self._signals = signals
         self._after_commit: list[Callable[[], None]] = []
+        self._channels: set[str] = set()
 
     @cached_property
     def tasks(self) -> TaskRepository:
@@ -85,7 +86,9 @@ class UnitOfWork:
         self._after_commit.append(call)
 
     def committed(self) -> None:
-        """Makes the calls asked for by `on_commit`."""
+        """Wakes those whom `publish` named, and makes the calls asked for by `on_commit`."""
+        if self._channels:
+            self._signals.send(self._channels)
         for call in self._after_commit:
             call()
 
@@ -94,7 +97,7 @@ class UnitOfWork:
         if self.is_postgresql:
             self.session.execute(select(func.pg_notify(Signals.POSTGRESQL_CHANNEL, channel)))
         else:
-            self.on_commit(lambda: self._signals.send(channel))
+            self._channels.add(channel)
 
     def serialize_on(self, keys: Iterable[str]) -> None:
         """Until the end of this transaction, nobody else gets past a call with one of these keys.

@@ -33,7 +33,7 @@ def test_a_unit_of_work_is_all_or_nothing(database):
     with database.write() as uow:
         add_worker(uow, 1)
         uow.on_commit(lambda: calls.append("committed"))
-    with pytest.raises(ZeroDivisionError), database.write() as uow:
+    with pytest.raises(ZeroDivisionError), database.write() as uow:  # noqa: PT012  the block is the transaction
         add_worker(uow, 2)
         uow.on_commit(lambda: calls.append("never"))
         raise ZeroDivisionError

@@ -71,7 +71,7 @@ class Line(RuleBasedStateMachine):
             "parent": parent.id if parent else None,
         }
 
-    def _may_run(self, task_id: str) -> bool:
+    def _may_run(self, task_id: str) -> bool:  # noqa: PLR0911  each rule of the line is one return
         me = self.tasks[task_id]
         if me["state"] not in {"waiting", "parent"}:
             return False

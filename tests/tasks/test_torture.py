@@ -185,7 +185,7 @@ def test_kill_inside_an_undo(arena):
     task = arena.submit("saga", locks=["k"], arguments={"fail_at": 2, "pause": 0.6})
     pid = arena.nursery.start()
     for kill in range(3):
-        until(lambda: len(arena.said("undo")) > kill, 30, "an undo")
+        until(lambda seen=kill: len(arena.said("undo")) > seen, 30, "an undo")
         arena.nursery.send(pid, signal.SIGKILL)
         pid = arena.nursery.start()
     until(lambda: arena.get(task).ended, 60, "the end")
