@@ -8,5 +8,9 @@ import pytest
 
 # Before they are imported, or failures would show no values.
 pytest.register_assert_rewrite(
-    "hawkfish.testing.compute", "hawkfish.testing.devices", "hawkfish.testing.host_storage", "hawkfish.testing.storage"
+    "hawkfish.testing.compute",
+    "hawkfish.testing.compute_machine",
+    "hawkfish.testing.devices",
+    "hawkfish.testing.host_storage",
+    "hawkfish.testing.storage",
 )

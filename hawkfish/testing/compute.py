@@ -36,6 +36,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import (
@@ -47,6 +49,7 @@ from hawkfish.domain.machines import (
 )
 from hawkfish.errors import AlreadyExists, Conflict, ForeignMachine, HawkFishError, MachineNotFound, NotSupported
 from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
+from hawkfish.testing.compute_machine import ComputeDriverMachine
 from hawkfish.testing.devices import DeviceContract, SpecFactory
 from hawkfish.testing.gates import needs
 from hawkfish.testing.host_storage import HostStorageContract
@@ -83,6 +86,11 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
     def machine_changes(self) -> dict[str, Any]:
         """Fields of every `MachineSpec` in which the driver's tests differ, such as `firmware`."""
         return {}
+
+    @pytest.fixture
+    def machine_examples(self) -> int:
+        """How many random orders of calls are tried; fewer where starting a machine takes long."""
+        return 20
 
     # --- what the tests use ------------------------------------------------------------------------------------------
 
@@ -309,6 +317,20 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
         seen = other.find_machine(spec.id)
         assert seen is not None
         assert seen.power_state is PowerState.OFF
+
+    def test_any_order_of_calls_ends_as_expected(
+        self, driver: ComputeDriver, machine_spec: SpecFactory, machine_examples: int
+    ) -> None:
+        run_state_machine_as_test(
+            lambda: ComputeDriverMachine(driver, machine_spec),  # type: ignore[arg-type]  # any callable will do
+            settings=settings(
+                max_examples=machine_examples,
+                stateful_step_count=20,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
 
     # --- more power, where claimed -----------------------------------------------------------------------------------
 

@@ -146,6 +146,19 @@ BROKEN_DRIVERS = {
         """,
         "test_what_is_written_to_a_raw_volume_is_read_back",
     ),
+    "tires after some starts": (
+        """
+        class Broken(SimulatedDriver):
+            starts = 0
+
+            def start_machine(self, machine_id, options=None):
+                self.starts += 1
+                if self.starts > 2 and self.find_machine(machine_id):
+                    return self.find_machine(machine_id)
+                return super().start_machine(machine_id, options)
+        """,
+        "test_any_order_of_calls_ends_as_expected",
+    ),
     "forgets when it is closed": (
         """
         class Broken(SimulatedDriver):

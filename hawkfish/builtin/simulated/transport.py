@@ -105,23 +105,27 @@ class SocketTransport(Transport):
         self._socket: socket.socket | None = None
         self._waiting: dict[int, Future[Answer]] = {}
         self._closed = threading.Event()
-        self._first: Future[None] = Future()
+        self._hurry = threading.Event()
+        self._attempt: Future[None] = Future()
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:  # noqa: D102
         with self._state:
             if self._thread is None:
-                self._closed = threading.Event()
-                self._first = Future()
+                self._closed, self._attempt = threading.Event(), Future()
+                self._hurry = threading.Event()
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._closed, self._first), name=f"simulator {self._host}", daemon=True
+                    target=self._run, args=(self._closed,), name=f"simulator {self._host}", daemon=True
                 )
                 self._thread.start()
-            first = self._first
+            elif self._socket is None and self._attempt.done():
+                self._attempt = Future()
+                self._hurry.set()
+            attempt = self._attempt
         if self._socket is not None:
             return
         try:
-            first.result(self._timeout * 2)
+            attempt.result(self._timeout * 2)
         except FutureTimeout as error:
             raise self._unavailable("does not answer") from error
         if self._socket is None:
@@ -131,6 +135,7 @@ class SocketTransport(Transport):
         with self._state:
             thread, self._thread = self._thread, None
             self._closed.set()
+            self._hurry.set()
             connection = self._socket
         if connection is not None:
             with contextlib.suppress(OSError):
@@ -174,28 +179,42 @@ class SocketTransport(Transport):
 
     # --- the reading thread ------------------------------------------------------------------------------------------
 
-    def _run(self, closed: threading.Event, first: Future[None]) -> None:
+    def _run(self, closed: threading.Event) -> None:
         pause = _FIRST_PAUSE
         was_connected = False
         while not closed.is_set():
             try:
                 connection = self._connect()
             except HostUnavailable as error:
-                if not first.done():
-                    first.set_exception(error)
-                closed.wait(pause)
+                self._attempted(error)
+                self._hurry.wait(pause)
+                self._hurry.clear()
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
+            with self._state:
+                if closed.is_set():
+                    connection.close()
+                    return
+                self._socket = connection
             pause = _FIRST_PAUSE
             if self._listener is not None and was_connected:
                 self._listener.restored()
             was_connected = True
-            if not first.done():
-                first.set_result(None)
+            self._attempted(None)
             self._read(connection)
             self._drop(connection)
             if self._listener is not None and not closed.is_set():
                 self._listener.lost()
+
+    def _attempted(self, error: HostUnavailable | None) -> None:
+        """Tells whoever waits in `open`."""
+        with self._state:
+            if self._attempt.done():
+                return
+            if error is None:
+                self._attempt.set_result(None)
+            else:
+                self._attempt.set_exception(error)
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -217,7 +236,6 @@ class SocketTransport(Transport):
         except HostUnavailable:
             connection.close()
             raise
-        self._socket = connection
         return connection
 
     def _read(self, connection: socket.socket) -> None:
