@@ -1,9 +1,9 @@
 """The libvirt driver fills the contract of compute drivers, on a real host."""
 
 import pytest
+from hawkfish_libvirt.plugin import PROVIDES
 
 from hawkfish.testing.compute import ComputeDriverContract
-from hawkfish_libvirt.plugin import PROVIDES
 
 pytestmark = pytest.mark.needs_libvirt
 

@@ -6,7 +6,9 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import libvirt
@@ -91,7 +93,9 @@ class Connection:
         host: Name of the host, for messages.
         uri: libvirt's URI.
         places: How many calls may be in flight. libvirtd reads no more than five requests of one client at a time.
-        on_open: Called with each new raw connection, in a thread that may block.
+        on_open: Called with each new raw connection, in a thread that may block; gives the numbers of the events that it
+            has asked for, since each of them holds the connection.
+        on_up: Called when a new connection can be used.
         on_lost: Called once when a connection that stood is gone.
     """
 
@@ -100,12 +104,14 @@ class Connection:
         host: str,
         uri: str,
         places: int = 4,
-        on_open: Callable[[libvirt.virConnect], None] | None = None,
+        on_open: Callable[[libvirt.virConnect], list[int]] | None = None,
+        on_up: Callable[[], None] | None = None,
         on_lost: Callable[[str], None] | None = None,
     ) -> None:
         self._host = host
         self._uri = uri
         self._on_open = on_open
+        self._on_up = on_up
         self._on_lost = on_lost
         self._calls = CallPool(host, places)
         self._opening = CallPool(host, _OPEN_ATTEMPTS_HANGING)
@@ -113,7 +119,9 @@ class Connection:
         self._raw: libvirt.virConnect | None = None
         self._keeper: threading.Thread | None = None
         self._closed = True
-        self._reason = "not opened yet"
+        self._reason = "it does not answer"
+        self._event_numbers: dict[libvirt.virConnect, list[int]] = {}
+        self._users: Counter[libvirt.virConnect] = Counter()
         self._attempts = 0
 
     @property
@@ -147,7 +155,7 @@ class Connection:
             self._reason = "closed"
             self._condition.notify_all()
         if raw is not None:
-            _close_in_thread(raw)
+            self._let_go(raw)
 
     def call(self, operation: str, function: Callable[[libvirt.virConnect], Result], seconds: float) -> Result:
         """Runs `function(raw connection)` with a deadline; libvirt's errors come out as ours."""
@@ -163,6 +171,7 @@ class Connection:
             raise self._unavailable(operation)
 
         def run(beat: Beat) -> Result:
+            self._enter(raw, operation)
             try:
                 return function(raw, beat)
             except libvirt.libvirtError as error:
@@ -170,8 +179,23 @@ class Connection:
                 if not alive:
                     self._lost(raw, error.get_error_message() or "closed")
                 raise translate_error(error, operation, self._host, alive=alive) from error
+            finally:
+                self._leave(raw)
 
         return self._calls.run(operation, run, seconds)
+
+    def _enter(self, raw: libvirt.virConnect, operation: str) -> None:
+        with self._condition:
+            if self._raw is not raw:
+                raise self._unavailable(operation)
+            self._users[raw] += 1
+
+    def _leave(self, raw: libvirt.virConnect) -> None:
+        with self._condition:
+            self._users[raw] -= 1
+            if not self._users[raw]:
+                del self._users[raw]
+            self._condition.notify_all()
 
     def _unavailable(self, operation: str) -> HostUnavailable:
         return HostUnavailable(
@@ -191,9 +215,8 @@ class Connection:
                 self._condition.wait_for(lambda: self._closed or self._keeper is not me or self._raw is None)
                 if self._closed or self._keeper is not me:
                     return
-            started = time.monotonic()
             try:
-                raw = self._opening.run("Connecting", self._open_raw, _OPEN_LIMIT)
+                self._opening.run("Connecting", self._open_raw, _OPEN_LIMIT)
             except HawkFishError as error:
                 with self._condition:
                     self._attempts += 1
@@ -204,36 +227,57 @@ class Connection:
                 delay = min(delay * 2, _BACKOFF_MOST)
                 continue
             delay = _BACKOFF_START
-            self._adopt(raw, time.monotonic() - started)
 
-    def _open_raw(self, _beat: Beat) -> libvirt.virConnect:
+    def _open_raw(self, _beat: Beat) -> None:
+        started = time.monotonic()
+        raw = None
         try:
             raw = libvirt.open(self._uri)
             raw.registerCloseCallback(self._on_close, None)
             raw.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
             if self._on_open is not None:
-                self._on_open(raw)
+                self._event_numbers[raw] = self._on_open(raw)
         except libvirt.libvirtError as error:
+            if raw is not None:
+                self._let_go(raw)
             raise translate_error(error, "Connecting", self._host, alive=False) from error
-        return raw
+        self._adopt(raw, time.monotonic() - started)
 
     def _adopt(self, raw: libvirt.virConnect, seconds: float) -> None:
         with self._condition:
-            wanted = not self._closed
+            wanted = not self._closed and self._raw is None  # an attempt that was given up may succeed after all
             if wanted:
                 self._raw = raw
+                self._users[raw] += 1
                 self._attempts += 1
                 self._condition.notify_all()
         if not wanted:
-            _close_quietly(raw)
+            self._let_go(raw)
             return
         _log.info("connected to host %s in %.2f s", self._host, seconds)
-        if not _is_alive(raw):  # it may have died between opening and now, before anybody listened
+        if self._on_up is not None:
+            self._on_up()
+        if not _is_alive(raw):  # it may have died before anybody listened
             self._lost(raw, "closed at once")
+        self._leave(raw)
 
     def _on_close(self, raw: libvirt.virConnect, reason: int, _opaque: Any) -> None:
         names = {0: "error", 1: "end of file", 2: "keepalive: the host is silent", 3: "closed by the client"}
         self._lost(raw, f"the connection was lost ({names.get(reason, reason)})")
+
+    def _let_go(self, raw: libvirt.virConnect) -> None:
+        # Closing may block on a call that hangs, and the event loop's thread must not block.
+        numbers = self._event_numbers.pop(raw, [])
+        threading.Thread(target=self._close_raw, args=(raw, numbers), name="libvirt close", daemon=True).start()
+
+    def _close_raw(self, raw: libvirt.virConnect, event_numbers: list[int]) -> None:
+        for number in event_numbers:
+            _quietly(partial(raw.domainEventDeregisterAny, number))
+        _quietly(raw.unregisterCloseCallback)
+        # Closing frees the connection under the calls that still use it, which crashes the process: wait for the last.
+        with self._condition:
+            self._condition.wait_for(lambda: raw not in self._users)
+        _quietly(raw.close)
 
     def _lost(self, raw: libvirt.virConnect, reason: str) -> None:
         with self._condition:
@@ -243,7 +287,7 @@ class Connection:
             self._reason = reason
             self._condition.notify_all()
         _log.warning("lost the connection to host %s: %s", self._host, reason)
-        _close_in_thread(raw)
+        self._let_go(raw)
         if self._on_lost is not None:
             self._on_lost(reason)
 
@@ -255,14 +299,8 @@ def _is_alive(raw: libvirt.virConnect) -> bool:
         return False
 
 
-def _close_in_thread(raw: libvirt.virConnect) -> None:
-    # Closing may block on a call that hangs, and the event loop's thread must not block.
-    threading.Thread(target=_close_quietly, args=(raw,), name="libvirt close", daemon=True).start()
-
-
-def _close_quietly(raw: libvirt.virConnect) -> None:
-    for step in (raw.unregisterCloseCallback, raw.close):
-        try:
-            step()
-        except libvirt.libvirtError as error:
-            _log.debug("closing a libvirt connection: %s", error)
+def _quietly(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except libvirt.libvirtError as error:
+        _log.debug("closing a libvirt connection: %s", error)

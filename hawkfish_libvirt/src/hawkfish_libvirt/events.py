@@ -88,8 +88,9 @@ class EventHub:
             MachineEvent(kind=kind, at=datetime.now(UTC), machine_id=machine_id, device=device, detail=detail)
         )
 
-    def register(self, raw: libvirt.virConnect) -> None:
-        """Asks a new connection for its events."""
+    def register(self, raw: libvirt.virConnect) -> list[int]:
+        """Asks a new connection for its events; gives the numbers under which they are asked for."""
+        numbers = []
         for event_id, callback in (
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
             (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
@@ -98,7 +99,8 @@ class EventHub:
             (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, self._on_device_removal_failed),
             (libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE, self._on_tray),
         ):
-            raw.domainEventRegisterAny(None, event_id, callback, None)
+            numbers.append(raw.domainEventRegisterAny(None, event_id, callback, None))
+        return numbers
 
     def _pump(self) -> None:
         while (event := self._queue.get()) is not None:

@@ -34,7 +34,9 @@ class LibvirtHost:
         self.installation_id = context.installation_id
         self.timeout = context.call_timeout
         self.events = EventHub(config.name)
-        self.machines = Connection(config.name, config.uri, on_open=self._on_open, on_lost=self._on_lost)
+        self.machines = Connection(
+            config.name, config.uri, on_open=self.events.register, on_up=self._on_up, on_lost=self._on_lost
+        )
         self.power = Connection(config.name, config.uri)
         self.storage = Connection(config.name, config.uri)
         self._lost_before = False
@@ -102,8 +104,7 @@ class LibvirtHost:
                 reason="no stamp of this installation",
             )
 
-    def _on_open(self, raw: libvirt.virConnect) -> None:
-        self.events.register(raw)
+    def _on_up(self) -> None:
         if self._lost_before:
             self._lost_before = False
             self.events.emit(MachineEventKind.CONNECTION_RESTORED)

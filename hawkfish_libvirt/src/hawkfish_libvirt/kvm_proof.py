@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _WORD = b"HAWKFISH "
 _SECONDS = 8.0
+_DISK_BYTES = 2**20  # SeaBIOS finds no disk of one sector
 
 
 def boot_sector() -> bytes:
@@ -64,7 +65,7 @@ def prove(
         storage.define_pool(pool)
         storage.start_pool(pool.name)
         sector = boot_sector()
-        storage.create_volume(pool.name, VolumeSpec(name=name, capacity_bytes=len(sector), format=VolumeFormat.RAW))
+        storage.create_volume(pool.name, VolumeSpec(name=name, capacity_bytes=_DISK_BYTES, format=VolumeFormat.RAW))
         storage.upload_volume(pool.name, name, io.BytesIO(sector), len(sector))
         text = _guest_xml(name, str(pool.target / name), virt_type, cpu_mode)
         return _run_guest(host, text)

@@ -72,5 +72,4 @@ def hawkfish_compute_drivers() -> Iterable[ComputeDriverPlugin]:
             "qemu+ssh://root@host.example/system",
             "qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
         ),
-        pools=("dir",),
     )

@@ -1,0 +1,75 @@
+"""Calls end at their deadline, and calls that hang do not pile up."""
+
+import threading
+
+import pytest
+from hawkfish_libvirt.calls import CallPool
+
+from hawkfish.errors import BackendTimeout, HostUnavailable
+from hawkfish.testing.waiting import wait_until
+
+
+@pytest.fixture
+def stuck():
+    """A function that hangs until the test is over."""
+    release = threading.Event()
+    yield lambda _beat: release.wait(60)
+    release.set()
+
+
+def test_a_result_and_an_error_come_back():
+    pool = CallPool("host", 2)
+    assert pool.run("adding", lambda _beat: 1 + 1, 5) == 2
+    with pytest.raises(ZeroDivisionError):
+        pool.run("dividing", lambda _beat: 1 // 0, 5)
+
+
+def test_a_late_call_is_given_up_and_named(stuck):
+    pool = CallPool("host-7", 2)
+    with pytest.raises(BackendTimeout, match=r"reading on host host-7.*0\.05 s"):
+        pool.run("reading", stuck, 0.05)
+    assert pool.hanging == 1
+
+
+def test_when_all_places_hang_calls_are_refused_at_once(stuck):
+    pool = CallPool("host", 2)
+    for _ in range(2):
+        with pytest.raises(BackendTimeout):
+            pool.run("reading", stuck, 0.05)
+    threads = threading.active_count()
+    with pytest.raises(HostUnavailable, match="reading"):
+        pool.run("writing", lambda _beat: None, 60)
+    assert threading.active_count() == threads
+
+
+def test_places_are_free_again_when_hanging_calls_return():
+    pool, release = CallPool("host", 1), threading.Event()
+    with pytest.raises(BackendTimeout):
+        pool.run("reading", lambda _beat: release.wait(60), 0.05)
+    release.set()
+    wait_until(lambda: pool.hanging == 0, "the call's return", 5)
+    assert pool.run("reading", lambda _beat: "well", 5) == "well"
+
+
+def test_a_call_waits_for_a_place_as_long_as_it_may(stuck):
+    pool, release = CallPool("host", 1), threading.Event()
+    first = threading.Thread(target=lambda: pool.run("first", lambda _beat: release.wait(60), 30))
+    first.start()
+    wait_until(lambda: pool._in_flight, "the first call", 5)
+    with pytest.raises(BackendTimeout, match="no free connection"):
+        pool.run("second", lambda _beat: None, 0.1)
+    release.set()
+    first.join(5)
+    assert pool.run("third", lambda _beat: 3, 5) == 3
+
+
+def test_work_that_moves_has_no_limit_on_the_whole():
+    pool, tick = CallPool("host", 1), threading.Event()
+
+    def slow(beat):
+        for _ in range(8):
+            tick.wait(0.05)
+            beat()
+        return "done"
+
+    assert pool.run("copying", slow, 0.2) == "done"
