@@ -1,0 +1,97 @@
+"""Logs of every process: structlog and the standard library end in one handler on stderr, as text or as JSON, without secrets."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+HIDDEN = "(hidden)"
+
+_SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|authorization|cookie|private_?key|credential")
+_SECRET_TEXT = (
+    # the words of a header or of a JSON body, wherever they come by in a sentence
+    re.compile(r"(?i)((?:x-auth-token|authorization)['\"]?\s*[:=]\s*['\"]?(?:basic |bearer )?)[^\s'\",]+"),
+    re.compile(r"(?i)(['\"]?(?:password|passphrase|secret|token)['\"]?\s*[:=]\s*['\"]?)[^\s'\",}]+"),
+    # the password of a URL
+    re.compile(r"(://[^/\s:@]+:)[^/\s@]+(?=@)"),
+)
+
+
+def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: values under secret names, and secrets inside sentences, are replaced by `(hidden)`."""
+    return {key: _hidden(key, value) for key, value in event.items()}
+
+
+def _hidden(key: str, value: Any) -> Any:
+    if key.startswith("_"):
+        return value  # structlog's own, taken out before anything is rendered
+    if value is not None and _SECRET_KEY.search(key):
+        return HIDDEN
+    if isinstance(value, str):
+        return hide_in_text(value)
+    if isinstance(value, Mapping):
+        return {name: _hidden(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden("", item) for item in value]
+    return value
+
+
+def hide_in_text(text: str) -> str:
+    """The text with what looks like a secret replaced."""
+    for pattern in _SECRET_TEXT:
+        text = pattern.sub(rf"\g<1>{HIDDEN}", text)
+    return text
+
+
+def configure(*, log_format: str = "console", level: str = "info", stream: TextIO | None = None) -> None:
+    """Sets up the logs of this process; a second call replaces the first.
+
+    Args:
+        log_format: `console` for people, `json` for programs (one object a line).
+        level: `debug`, `info`, `warning` or `error`.
+        stream: Where to; default stderr.
+    """
+    stream = sys.stderr if stream is None else stream
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    if log_format == "json":
+        ending: list[Any] = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer()]
+    else:
+        ending = [
+            structlog.processors.format_exc_info,
+            hide_secrets,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0),
+        ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx", "httpcore", "alembic", "stevedore"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared[:-1],
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

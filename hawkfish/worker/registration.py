@@ -1,0 +1,158 @@
+"""Registers the hosts that `serve` was told of: `python -m hawkfish.worker.registration`, beside the running worker.
+
+What is registered already is left as it is, so every start may ask for the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from hawkfish import logs
+from hawkfish.bootstrap import Application
+from hawkfish.config import load_settings
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.systems import NewDisk, NewSystem
+from hawkfish.errors import AlreadyExists, BackendTimeout, ConfigurationError, HawkFishError
+from hawkfish.services.accepted import Accepted
+
+log = structlog.get_logger(__name__)
+
+SIMULATED = "simulated"
+MOST_SYSTEMS = 100_000
+DEADLINE_SECONDS = 300.0
+PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedHost:
+    """A host that is to be registered, and how many systems it is to have at least."""
+
+    name: str
+    driver: str
+    uri: str
+    systems: int = 0
+
+
+def simulated_host(text: str) -> WantedHost:
+    """Reads `NAME[:SYSTEMS]`; for argparse."""
+    name, colon, count = text.partition(":")
+    if not name or (colon and not (count.isdigit() and int(count) <= MOST_SYSTEMS)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME:SYSTEMS with at most {MOST_SYSTEMS} systems")
+    return WantedHost(name=name, driver=SIMULATED, uri=f"{SIMULATED}:///{name}", systems=int(count or 0))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that name hosts."""
+    parser.add_argument("--simulated-host", type=simulated_host, action="append", default=[], metavar="NAME[:SYSTEMS]")
+    parser.add_argument("--add-host", nargs=3, action="append", default=[], metavar=("NAME", "DRIVER", "URI"))
+
+
+def wanted_hosts(options: argparse.Namespace) -> list[WantedHost]:
+    """The hosts that the options name."""
+    added = [WantedHost(name=name, driver=driver, uri=uri) for name, driver, uri in options.add_host]
+    return [*options.simulated_host, *added]
+
+
+def arguments(hosts: Sequence[WantedHost]) -> list[str]:
+    """The options that name these hosts."""
+    words: list[str] = []
+    for host in hosts:
+        if host.driver == SIMULATED:
+            words += ["--simulated-host", f"{host.name}:{host.systems}"]
+        else:
+            words += ["--add-host", host.name, host.driver, host.uri]
+    return words
+
+
+def register(application: Application, wanted: WantedHost) -> None:
+    """Registers one host and makes the systems that it lacks.
+
+    Raises:
+        HawkFishError: The host or a system cannot be made.
+    """
+    known = {host.name: host for host in application.hosts.list(SYSTEM_ACTOR)}
+    if wanted.name not in known:
+        _finish(application, application.hosts.add(SYSTEM_ACTOR, wanted.name, wanted.driver, wanted.uri))
+        log.info("host.registered", host=wanted.name, driver=wanted.driver, uri=wanted.uri)
+    elif known[wanted.name].driver != wanted.driver:
+        raise ConfigurationError(
+            f"The host {wanted.name!r} is registered with the driver {known[wanted.name].driver!r}, not {wanted.driver!r}; "
+            "choose another name.",
+            setting="host",
+        )
+    if wanted.systems:
+        _make_systems(application, wanted)
+
+
+def _make_systems(application: Application, wanted: WantedHost) -> None:
+    """Makes `NAME-1` and so on; all are accepted first, so that the worker runs many at once."""
+    there = _system_names(application)
+    names = [f"{wanted.name}-{number}" for number in range(1, wanted.systems + 1)]
+    accepted = []
+    for name in names:
+        if name not in there:
+            system = NewSystem(
+                name=name, vcpus=1, memory_mib=1024, disks=(NewDisk(capacity_bytes=2**30),), host=wanted.name
+            )
+            try:
+                accepted.append(application.systems.create(SYSTEM_ACTOR, system))
+            except AlreadyExists:
+                log.debug("system.exists", system=name)
+    for one in accepted:
+        _finish(application, one)
+    if accepted:
+        log.info("systems.made", host=wanted.name, count=len(accepted))
+
+
+def _system_names(application: Application) -> set[str]:
+    names: set[str] = set()
+    while True:
+        page, total = application.systems.page(SYSTEM_ACTOR, skip=len(names), top=PAGE)
+        names.update(system.name for system in page)
+        if not page or len(names) >= total:
+            return names
+
+
+def _finish(application: Application, accepted: Accepted) -> None:
+    """Waits until the work is done, and raises the error that it ended with."""
+    if accepted.task is None:
+        return
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    task = application.tasks.wait(SYSTEM_ACTOR, accepted.task.id, DEADLINE_SECONDS)
+    while not task.state.ended:
+        if time.monotonic() > deadline:
+            raise BackendTimeout(f"{task.title} has not ended in {DEADLINE_SECONDS:.0f} s; it goes on.", task=task.id)
+        task = application.tasks.wait(SYSTEM_ACTOR, task.id, 1.0)
+    if task.error is not None:
+        raise application.tasks.error_of(task)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Registers all hosts; one that fails does not keep the others from being registered."""
+    parser = argparse.ArgumentParser(prog="hawkfish serve")
+    add_options(parser)
+    hosts = wanted_hosts(parser.parse_args(argv))
+    settings = load_settings()
+    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    application = Application.open(settings)
+    failed = 0
+    try:
+        for host in hosts:
+            try:
+                register(application, host)
+            except HawkFishError as error:
+                failed += 1
+                log.error("host.not_registered", host=host.name, error=error.message)  # noqa: TRY400  said by the message
+    finally:
+        application.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
