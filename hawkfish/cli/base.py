@@ -32,11 +32,21 @@ class BaseCommand(Command):
         return self.app.client
 
 
-class ListCommand(BaseCommand, Lister):
+class DisplayCommand(BaseCommand):
+    """A command that gives data; cliff prints it."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Makes tables fit a terminal; a file or a pipe gets them whole."""
+        parser = super().get_parser(prog_name)
+        parser.set_defaults(fit_width=self.app.stdout.isatty())
+        return parser
+
+
+class ListCommand(DisplayCommand, Lister):
     """A command that gives rows."""
 
 
-class ShowCommand(BaseCommand, ShowOne):
+class ShowCommand(DisplayCommand, ShowOne):
     """A command that gives one thing with its properties."""
 
 
@@ -44,11 +54,15 @@ def add_wait_options(parser: argparse.ArgumentParser) -> None:
     """Adds --wait, --no-wait and --timeout to a command that starts work."""
     group = parser.add_argument_group("waiting")
     choice = group.add_mutually_exclusive_group()
-    choice.add_argument("--wait", dest="wait", action="store_true", default=True, help="follow the work to its end (default)")
+    choice.add_argument(
+        "--wait", dest="wait", action="store_true", default=True, help="follow the work to its end (default)"
+    )
     choice.add_argument(
         "--no-wait", dest="wait", action="store_false", help="print the task and return as soon as it is accepted"
     )
-    group.add_argument("--timeout", type=seconds, metavar="SECONDS", help="wait no longer; the work goes on (exit code 7)")
+    group.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="wait no longer; the work goes on (exit code 7)"
+    )
 
 
 def seconds(text: str) -> float:

@@ -33,6 +33,11 @@ class Reply:
     headers: httpx.Headers
     content: bytes
 
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Reply:
+        """A final answer with that body."""
+        return cls(httpx.codes.OK, body, httpx.Headers(), b"")
+
     @property
     def location(self) -> str:
         """Path of what was made, or of the task monitor; empty if there is none."""
@@ -73,6 +78,7 @@ class Client:
             transport=transport,
             follow_redirects=True,
             headers={"Accept": "application/json", "OData-Version": "4.0"},
+            event_hooks={"request": [self._stay_at_home]},
         )
         self._token = target.context.token if target.context else ""
         self._own_session = ""
@@ -103,17 +109,24 @@ class Client:
         """
         return self.request("GET", path, parameters=parameters).body
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Reply:
-        """Makes something or runs an action. A repetition bears the same key, so that it is done once."""
-        return self.request("POST", path, body=body, headers={"Idempotency-Key": str(uuid4())})
+    def post(self, path: str, body: Mapping[str, Any], *, wait: bool = True) -> Reply:
+        """Makes something or runs an action. A repetition bears the same key, so that it is done once.
 
-    def patch(self, path: str, body: Mapping[str, Any], *, etag: str | None = None) -> Reply:
+        Args:
+            path: Where.
+            body: What.
+            wait: False asks for an answer as soon as the work is accepted.
+        """
+        return self.request("POST", path, body=body, headers={"Idempotency-Key": str(uuid4()), **_preference(wait)})
+
+    def patch(self, path: str, body: Mapping[str, Any], *, etag: str | None = None, wait: bool = True) -> Reply:
         """Changes properties; with `etag` only if nobody has changed the resource since."""
-        return self.request("PATCH", path, body=body, headers={"If-Match": etag} if etag else {})
+        headers = {"If-Match": etag} if etag else {}
+        return self.request("PATCH", path, body=body, headers={**headers, **_preference(wait)})
 
-    def delete(self, path: str) -> Reply:
+    def delete(self, path: str, *, wait: bool = True) -> Reply:
         """Deletes a resource."""
-        return self.request("DELETE", path)
+        return self.request("DELETE", path, headers=_preference(wait))
 
     def request(
         self,
@@ -165,31 +178,32 @@ class Client:
         try:
             for attempt in attempts:
                 with attempt:
-                    return self._once(method, path, body, parameters, sent, attempt.retry_state.attempt_number > 1)
+                    return self._once(
+                        self._http.build_request(
+                            method,
+                            path,
+                            json=dict(body) if body is not None else None,
+                            params=dict(parameters) if parameters else None,
+                            headers=sent,
+                        ),
+                        repeated=attempt.retry_state.attempt_number > 1,
+                    )
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         raise AssertionError("a request neither was answered nor failed")  # pragma: no cover  tenacity raises
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        parameters: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        repeated: bool,
-    ) -> httpx.Response:
-        answer = self._http.request(
-            method,
-            path,
-            json=dict(body) if body is not None else None,
-            params=dict(parameters) if parameters else None,
-            headers=dict(headers),
-        )
-        if repeated and method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND:
+    def _once(self, request: httpx.Request, *, repeated: bool) -> httpx.Response:
+        answer = self._http.send(request)
+        if repeated and request.method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND:
             # The first request arrived and only its answer was lost: the thing is gone, as was asked.
             return httpx.Response(httpx.codes.NO_CONTENT, request=answer.request)
         return answer
+
+    def _stay_at_home(self, request: httpx.Request) -> None:
+        """Keeps the token from being sent to where a redirection leads, should that be another service."""
+        home = self._http.base_url
+        if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
+            raise CommandError(f"{self.target.url} redirects to another service, {request.url.host}; that is refused.")
 
     # --- collections -------------------------------------------------------------------------------------------------
 
@@ -283,6 +297,10 @@ def trust(target: Target) -> ssl.SSLContext | bool:
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or "it holds no certificate"
         raise CommandError(f"Cannot trust the CA in {target.ca_file}: {reason}.", ExitCode.USAGE) from error
+
+
+def _preference(wait: bool) -> dict[str, str]:
+    return {} if wait else {"Prefer": "respond-async"}
 
 
 def _may_repeat(error: BaseException) -> bool:

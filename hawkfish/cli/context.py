@@ -11,7 +11,7 @@ from hawkfish.cli.output import YesNo
 
 
 class ListContexts(ListCommand):
-    """List the saved contexts"""
+    """List the saved contexts."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:  # noqa: ARG002  cliff's form
         """Gives the contexts; tokens are not shown."""
@@ -31,7 +31,7 @@ class ListContexts(ListCommand):
 
 
 class UseContext(BaseCommand):
-    """Use a saved context for the commands that follow"""
+    """Use a saved context for the commands that follow."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
@@ -47,7 +47,7 @@ class UseContext(BaseCommand):
 
 
 class RemoveContext(BaseCommand):
-    """Remove a saved context
+    """Remove a saved context.
 
     Its session is not ended; `hawkfish --context NAME logout` does that.
     """

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from hawkfish.cli.base import ListCommand, add_wait_options
 from hawkfish.cli.client import Reply
-from hawkfish.cli.errors import CommandError, ExitCode, one_line
+from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.tables import TASK_COLUMNS, task_row
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 class EachCommand(ListCommand):
@@ -62,29 +65,23 @@ class EachCommand(ListCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:
         """Does it."""
         failures: list[CommandError] = []
-        found = _collect([(name, lambda name=name: self.find(name)) for name in parsed_args.names], failures)  # type: ignore[misc]
+        found = _each(parsed_args.names, lambda name: (name, self.find(name)), failures)
         if found:
-            self.approve([item for _, item in found], parsed_args)
-        started = _collect(
-            [(name, lambda item=item: (item, self.start(item, parsed_args))) for name, item in found],  # type: ignore[misc]
-            failures,
-        )
-        if parsed_args.wait:
-            columns, done = self.columns, _collect([(name, self._finish(*pair, parsed_args)) for name, pair in started], failures)
-            rows = [row for _, row in done]
-        else:
-            columns, rows = TASK_COLUMNS, [task_row(reply.body) for _, (_, reply) in started if reply.accepted]
-            for name, (_, reply) in started:
+            self.approve([thing for _, thing in found], parsed_args)
+        started = _each(found, lambda item: (*item, self.start(item[1], parsed_args)), failures)
+        if not parsed_args.wait:
+            for name, _, reply in started:
                 if not reply.accepted:
                     self.app.note(f"{name}: there was nothing left to do")
-        return columns, self._report(rows, failures)
+            return TASK_COLUMNS, self._report(
+                [task_row(item[2].body) for item in started if item[2].accepted], failures
+            )
 
-    def _finish(self, found: dict[str, Any], reply: Reply, parsed_args: argparse.Namespace) -> Any:
-        def finish() -> Sequence[Any]:
-            follow(self.app, reply, timeout=parsed_args.timeout)
-            return self.row(found)
+        def finish(item: tuple[str, dict[str, Any], Reply]) -> Sequence[Any]:
+            follow(self.app, item[2], timeout=parsed_args.timeout)
+            return self.row(item[1])
 
-        return finish
+        return self.columns, self._report(_each(started, finish, failures), failures)
 
     def _report(self, rows: list[Sequence[Any]], failures: list[CommandError]) -> list[Sequence[Any]]:
         if failures:
@@ -98,15 +95,14 @@ class EachCommand(ListCommand):
         return rows
 
 
-def _collect(work: list[tuple[str, Any]], failures: list[CommandError]) -> list[tuple[str, Any]]:
-    """Runs each piece of work; what fails is kept with its name, and Ctrl-C or a service that is away ends it all."""
+def _each(items: Iterable[Item], work: Callable[[Item], Done], failures: list[CommandError]) -> list[Done]:
+    """Works on each; what fails is kept apart, and Ctrl-C or a service that is away ends it all."""
     done = []
-    for name, piece in work:
+    for item in items:
         try:
-            done.append((name, piece()))
+            done.append(work(item))
         except CommandError as error:
             if error.code in {ExitCode.INTERRUPTED, ExitCode.UNREACHABLE}:
                 raise
-            text = one_line(error)
-            failures.append(error if name in text or len(work) == 1 else CommandError(f"{name}: {text}", error.code))
+            failures.append(error)
     return done

@@ -41,15 +41,15 @@ def list_commands(manager: LazyCommandManager, within: list[str] | None = None) 
     """The commands, grouped by their first word."""
     names = manager.below(within) if within else [name for name, _ in manager]
     width = max(len(name) for name in names)
-    lines = []
-    last = ""
+    groups: dict[str, list[str]] = {}
     for name in names:
-        noun = name.split()[0]
-        if last and noun != last and " " in f"{name}{last}":
-            lines.append("")
-        last = noun
-        lines.append(f"  {name:<{width}}  {summary_of(manager.commands[name])}")
-    return "\n".join(lines) + "\n"
+        noun, space, _ = name.partition(" ")
+        groups.setdefault(noun if space else "", []).append(
+            f"  {name:<{width}}  {summary_of(manager.commands[name])}\n"
+        )
+    # What stands alone comes last, as one group.
+    ordered = sorted(groups.items(), key=lambda group: (group[0] == "", group[0]))
+    return "\n".join("".join(lines) for _, lines in ordered)
 
 
 def write_overview(app: HawkFishApp) -> None:
@@ -59,7 +59,7 @@ def write_overview(app: HawkFishApp) -> None:
 
 
 class Help(BaseCommand):
-    """Explain a command or a topic
+    """Explain a command or a topic.
 
     Topics: exit-codes.
     """
@@ -67,7 +67,9 @@ class Help(BaseCommand):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, the first words of some, or a topic")
+        parser.add_argument(
+            "words", nargs="*", metavar="COMMAND", help="a command, the first words of some, or a topic"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

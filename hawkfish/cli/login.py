@@ -19,7 +19,7 @@ CONTEXT_COLUMNS = ("Context", "URL", "User", "CA File")
 
 
 class Login(ShowCommand):
-    """Log in, and keep the session as a context for the commands that follow
+    """Log in, and keep the session as a context for the commands that follow.
 
     The password is asked for, or read from standard input with --password-stdin, or taken from HF_PASSWORD; it is never an
     argument, since arguments are seen by all. It is not kept: the context holds the token of the session.
@@ -28,9 +28,13 @@ class Login(ShowCommand):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--username", metavar="NAME", help="default HF_USERNAME, else the name used before, else admin")
+        parser.add_argument(
+            "--username", metavar="NAME", help="default HF_USERNAME, else the name used before, else admin"
+        )
         parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-        parser.add_argument("--name", metavar="CONTEXT", help="name of the context; default the host and port of the service")
+        parser.add_argument(
+            "--name", metavar="CONTEXT", help="name of the context; default the host and port of the service"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -77,7 +81,7 @@ class Login(ShowCommand):
 
 
 class Logout(BaseCommand):
-    """End the session of the context in use, or of --context
+    """End the session of the context in use, or of --context.
 
     The context itself stays; `hawkfish context rm` removes it.
     """

@@ -84,6 +84,10 @@ class HawkFishApp(App):
         """One line on stderr that does not end the command."""
         self.stderr.write(f"hawkfish: warning: {one_line(text)}\n")
 
+    def complain(self, error: BaseException) -> None:
+        """An error as one line on stderr."""
+        self.stderr.write(f"hawkfish: {one_line(error) or type(error).__name__}\n")
+
     def note(self, text: str) -> None:
         """One line on stderr for people, left out with --quiet."""
         if self.options.verbose_level:
@@ -109,7 +113,7 @@ class HawkFishApp(App):
         except Exception as error:
             if self.options.debug:
                 raise
-            self.stderr.write(f"hawkfish: {one_line(error) or type(error).__name__}\n")
+            self.complain(error)
             return code_of(error)
         finally:
             if self._client is not None:

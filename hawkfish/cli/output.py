@@ -93,6 +93,18 @@ class Pairs(FormattableColumn[Mapping[str, Any]]):
         return dict(self._value)
 
 
+class Groups(FormattableColumn[Mapping[str, Sequence[str]]]):
+    """Names by their kind."""
+
+    def human_readable(self) -> str:
+        """One line a kind."""
+        return "\n".join(f"{kind}: {', '.join(names)}" for kind, names in self._value.items())
+
+    def machine_readable(self) -> dict[str, list[str]]:
+        """An object of lists."""
+        return {kind: list(names) for kind, names in self._value.items()}
+
+
 class YesNo(FormattableColumn[bool]):
     """A truth value."""
 

@@ -44,7 +44,9 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = {}
     for key, value in values.items():
         if "@" not in key:
-            plain[key] = value["@odata.id"].rpartition("/")[2] if isinstance(value, Mapping) and "@odata.id" in value else value
+            plain[key] = (
+                value["@odata.id"].rpartition("/")[2] if isinstance(value, Mapping) and "@odata.id" in value else value
+            )
     return plain
 
 

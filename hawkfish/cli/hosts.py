@@ -1,0 +1,135 @@
+"""Hosts: the machines that run systems."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
+from hawkfish.cli.client import Client, Reply
+from hawkfish.cli.each import EachCommand
+from hawkfish.cli.following import follow
+from hawkfish.cli.output import key_value
+from hawkfish.cli.tables import HOST_COLUMNS, HOST_DETAILS, TASK_DETAILS, host_details, host_row, task_details
+
+HOSTS = "/redfish/v1/Oem/HawkFish/Hosts"
+
+
+def find_host(client: Client, name: str) -> dict[str, Any]:
+    """Reads a host by its name or id; for a name the service redirects."""
+    return client.get(f"{HOSTS}/{quote(name, safe='')}")
+
+
+class ListHosts(ListCommand):
+    """List the hosts."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:  # noqa: ARG002  cliff's form
+        """Gives a row for each."""
+        return HOST_COLUMNS, [host_row(host) for host in self.client.members(HOSTS)]
+
+
+class ShowHost(ShowCommand):
+    """Show a host, with what it was found to offer."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="name or id")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Gives its properties."""
+        return HOST_DETAILS, host_details(find_host(self.client, parsed_args.name))
+
+
+class AddHost(ShowCommand):
+    """Add a host and show what it offers."""
+
+    epilog = "Example: hawkfish hosts add kvm1 --driver libvirt --uri qemu:///system"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument(
+            "--driver", default="libvirt", help="compute driver, see `hawkfish plugins ls` (default libvirt)"
+        )
+        parser.add_argument("--uri", required=True, help="address in the driver's own form, such as qemu:///system")
+        parser.add_argument(
+            "--setting",
+            type=setting,
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="a setting of the driver; repeatable",
+        )
+        parser.add_argument(
+            "--label", type=key_value, action="append", default=[], metavar="KEY=VALUE", help="repeatable"
+        )
+        parser.add_argument("--pool-path", metavar="DIR", help="folder of the host for the disks; default the driver's")
+        add_wait_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Adds it."""
+        optional = {
+            "Settings": dict(parsed_args.setting),
+            "Labels": dict(parsed_args.label),
+            "PoolPath": parsed_args.pool_path,
+        }
+        body = {"Name": parsed_args.name, "Driver": parsed_args.driver, "URI": parsed_args.uri}
+        body.update({key: value for key, value in optional.items() if value})
+        reply = self.client.post(HOSTS, body, wait=parsed_args.wait)
+        if reply.accepted and not parsed_args.wait:
+            return TASK_DETAILS, task_details(reply.body)
+        done = follow(self.app, reply, timeout=parsed_args.timeout)
+        return HOST_DETAILS, host_details(self.client.get(done.location or str(done.body["@odata.id"])))
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Splits `key=value`; what reads as a JSON number or truth value is one."""
+    key, value = key_value(text)
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, parsed if isinstance(parsed, (bool, int, float)) else value
+
+
+class RemoveHosts(EachCommand):
+    """Remove hosts that hold no systems any more.
+
+    The host itself is not touched. On a terminal it asks; elsewhere it takes --yes.
+    """
+
+    noun = "host"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+        return parser
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is shown."""
+        return ("Name", "ID", "Result")
+
+    def find(self, name: str) -> dict[str, Any]:
+        """Reads the host."""
+        return find_host(self.client, name)
+
+    def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
+        """Asks once for all."""
+        confirm(self.app, f"Remove {', '.join(str(host.get('Name')) for host in found)}?", yes=parsed_args.yes)
+
+    def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
+        """Deletes it."""
+        return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
+
+    def row(self, found: dict[str, Any]) -> Sequence[Any]:
+        """That it is gone."""
+        return found.get("Name"), found.get("Id"), "removed"

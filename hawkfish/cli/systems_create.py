@@ -1,0 +1,165 @@
+"""Making a system."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hawkfish.cli.errors import CommandError, ExitCode
+from hawkfish.cli.output import GIB, key_value, parse_size
+from hawkfish.cli.systems import SYSTEMS, SystemWorkCommand, memory_mib
+
+
+class CreateSystem(SystemWorkCommand):
+    """Make a system and show it.
+
+    Disks and network interfaces are made in the order in which they are named. Without any of --network, --bridge,
+    --user-network and --no-network the system gets one interface of the kind that its host offers first.
+    """
+
+    epilog = "Example: hawkfish systems create web1 --cpus 2 --memory 2G --disk 10G --user-network --on"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="letters, digits, '.', '_' and '-'")
+        parser.add_argument("--cpus", type=int, default=1, metavar="N", help="virtual CPUs (default 1)")
+        parser.add_argument(
+            "--memory",
+            type=memory_mib,
+            default=1024,
+            metavar="SIZE",
+            help="such as 256M or 2G; MiB without a unit (default 1G)",
+        )
+        parser.add_argument(
+            "--disk",
+            dest="disks",
+            type=empty_disk,
+            action="append",
+            default=[],
+            metavar="SIZE",
+            help="an empty disk, such as 10G; repeatable",
+        )
+        parser.add_argument(
+            "--disk-image",
+            dest="disks",
+            type=image_disk,
+            action="append",
+            metavar="PATH[:SIZE]",
+            help="a disk with a copy of an image file of the service's machine, grown to SIZE; repeatable",
+        )
+        parser.add_argument(
+            "--firmware", type=str.upper, choices=("UEFI", "BIOS"), help="default what the host offers, UEFI first"
+        )
+        nets = parser.add_argument_group("network interfaces")
+        for option, name, where in (("--network", "Network", "a network"), ("--bridge", "Bridge", "a bridge")):
+            nets.add_argument(
+                option,
+                dest="interfaces",
+                action="append",
+                default=[],
+                type=partial(_attached, name),
+                metavar="NAME",
+                help=f"on {where} of the host; repeatable",
+            )
+        nets.add_argument(
+            "--user-network",
+            dest="interfaces",
+            action="append_const",
+            const={"UserMode": True},
+            help="outgoing connections only; repeatable",
+        )
+        nets.add_argument("--no-network", action="store_true", help="no interface at all")
+        nets.add_argument(
+            "--mac",
+            dest="macs",
+            action="append",
+            default=[],
+            metavar="ADDRESS",
+            help="for the interfaces, in their order; repeatable",
+        )
+        parser.add_argument("--host", metavar="HOST", help="name or id of the host; default one that has room")
+        parser.add_argument("--uuid", metavar="UUID", help="default a random one")
+        parser.add_argument("--description", metavar="TEXT")
+        parser.add_argument(
+            "--label",
+            dest="labels",
+            type=key_value,
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="repeatable",
+        )
+        parser.add_argument("--on", action="store_true", help="switch it on")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Makes it."""
+        reply = self.client.post(SYSTEMS, new_system(parsed_args), wait=parsed_args.wait)
+        return self.finish(reply, "", parsed_args)
+
+
+def new_system(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """The body of the request.
+
+    Raises:
+        CommandError: Options contradict each other.
+    """
+    body: dict[str, Any] = {
+        "Name": parsed_args.name,
+        "CPU": parsed_args.cpus,
+        "MemoryMiB": parsed_args.memory,
+        "Disks": parsed_args.disks,
+    }
+    # argparse hands the dictionaries of append_const over as they stand in the parser, so each is copied.
+    interfaces = [dict(item) for item in parsed_args.interfaces]
+    if parsed_args.no_network and (interfaces or parsed_args.macs):
+        raise CommandError("--no-network does not go with network interfaces.", ExitCode.USAGE)
+    if not interfaces and parsed_args.macs:
+        interfaces = [{} for _ in parsed_args.macs]
+    if len(parsed_args.macs) > len(interfaces):
+        raise CommandError(
+            f"There are {len(parsed_args.macs)} --mac and {len(interfaces)} network interfaces.", ExitCode.USAGE
+        )
+    for interface, address in zip(interfaces, parsed_args.macs, strict=False):
+        interface["MACAddress"] = address
+    if interfaces or parsed_args.no_network:
+        body["NetworkInterfaces"] = interfaces
+    optional = {
+        "Firmware": parsed_args.firmware,
+        "HostId": parsed_args.host,
+        "UUID": parsed_args.uuid,
+        "Description": parsed_args.description,
+        "Labels": dict(parsed_args.labels) or None,
+        "PowerOn": parsed_args.on or None,
+    }
+    return {**body, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def _attached(kind: str, name: str) -> dict[str, Any]:
+    return {kind: name}
+
+
+def empty_disk(text: str) -> dict[str, Any]:
+    """An empty disk, for argparse."""
+    return {"CapacityBytes": parse_size(text, unit=GIB)}
+
+
+def image_disk(text: str) -> dict[str, Any]:
+    """A disk made from an image file, for argparse."""
+    path, colon, size = text.rpartition(":")
+    # Only what reads as a size is one: a path may hold a colon.
+    if colon and size[:1].isdigit():
+        try:
+            return {"Image": _absolute(path), "CapacityBytes": parse_size(size, unit=GIB)}
+        except argparse.ArgumentTypeError:
+            return {"Image": _absolute(text)}
+    return {"Image": _absolute(text)}
+
+
+def _absolute(path: str) -> str:
+    # The service has another working directory than this command.
+    return str(Path(path).expanduser().absolute())
