@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Update,
     and_,
     bindparam,
     delete,
@@ -39,6 +40,15 @@ if TYPE_CHECKING:
 # Writes name the tables, not the classes: the ORM's own treatment of a write costs more than the write.
 TASKS, LOCKS = cast("Table", TaskRow.__table__), cast("Table", TaskLockRow.__table__)
 LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHistoryRow.__table__)
+
+# The statements of every task, made once: making one takes longer than running it.
+BY_ID = select(TASKS).where(TASKS.c.id == bindparam("of_task"))
+ACCEPT = insert(TASKS).returning(TASKS.c.number)
+NOTE = insert(HISTORY)
+STAND_IN_LINE = insert(LOCKS)
+HOLD = update(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"), ~LOCKS.c.urgent).values(held=True)
+LEAVE_LINE = delete(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"))
+LEAVE_LIMITS = delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task"))
 
 WORKER_CHANNEL = "worker"
 CLAIMABLE = (TaskState.WAITING, TaskState.CHILDREN, TaskState.UNDO_WAITING)
@@ -67,7 +77,7 @@ class TaskRepository:
 
     def find(self, task_id: str) -> Task | None:
         """The task, or None."""
-        row = self._session.execute(select(TASKS).where(TASKS.c.id == task_id)).one_or_none()
+        row = self._session.execute(BY_ID, {"of_task": task_id}).one_or_none()
         return None if row is None else _to_task(row)
 
     def get(self, task_id: str) -> Task:
@@ -180,35 +190,34 @@ class TaskRepository:
         parent_path = "" if parent is None else self._path(parent)
         task_id = task_id or str(uuid.uuid4())
         number = self._session.execute(
-            insert(TASKS)
-            .values(
-                id=task_id,
-                kind=kind,
-                kind_version=kind_version,
-                state=TaskState.WAITING,
-                lane=lane,
-                title=title,
-                actor=actor,
-                subject=subject,
-                project=project,
-                arguments=dict(arguments),
-                results={},
-                locks=list(locks),
-                join_key=join_key,
-                parent_id=None if parent is None else parent.id,
-                parent_path=parent_path,
-                cancelled_ids=list(cancelled_ids),
-                deadline=deadline,
-                created_at=now,
-                updated_at=now,
-            )
-            .returning(TaskRow.number)
+            ACCEPT,
+            {
+                "id": task_id,
+                "kind": kind,
+                "kind_version": kind_version,
+                "state": TaskState.WAITING,
+                "lane": lane,
+                "title": title,
+                "actor": actor,
+                "subject": subject,
+                "project": project,
+                "arguments": dict(arguments),
+                "results": {},
+                "locks": list(locks),
+                "join_key": join_key,
+                "parent_id": None if parent is None else parent.id,
+                "parent_path": parent_path,
+                "cancelled_ids": list(cancelled_ids),
+                "deadline": deadline,
+                "created_at": now,
+                "updated_at": now,
+            },
         ).scalar_one()
         path = own_path(parent_path, number)
         if locks:
             urgent = lane is TaskLane.URGENT
             self._session.execute(
-                insert(LOCKS), [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
+                STAND_IN_LINE, [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
             )
         if limits:
             self._session.execute(
@@ -311,9 +320,7 @@ class TaskRepository:
                 if int(self._session.scalar(running) or 0) >= limit.maximum:
                     return None
             self._session.execute(update(LIMITS).where(TaskLimitRow.task_id == task_id).values(running=True))
-        self._session.execute(
-            update(LOCKS).where(TaskLockRow.task_id == task_id, ~TaskLockRow.urgent).values(held=True)
-        )
+        self._session.execute(HOLD, {"of_task": task_id})
         now = self._uow.now()
         self._write(
             TaskRow.id == task_id,
@@ -341,13 +348,8 @@ class TaskRepository:
         Raises:
             LeaseLost: The task was given to another since.
         """
-        statement = (
-            update(TASKS)
-            .where(TASKS.c.id == task_id, TASKS.c.epoch == epoch, TASKS.c.worker_id.is_not(None))
-            .values(**values, version=TASKS.c.version + 1, updated_at=self._uow.now())
-            .returning(TASKS.c.children_left)
-        )
-        children_left = self._session.execute(statement).scalar_one_or_none()
+        given = {**values, "updated_at": self._uow.now(), "of_task": task_id, "of_epoch": epoch}
+        children_left = self._session.execute(_fenced_update(frozenset(values)), given).scalar_one_or_none()
         if children_left is None:
             raise LeaseLost(
                 f"Task {task_id} was taken over by another worker; lease {epoch} is void.", task=task_id, epoch=epoch
@@ -380,8 +382,8 @@ class TaskRepository:
             self.write_fenced(task.id, task.epoch, **values)
         elif not self.change_unclaimed(task.id, **values):
             raise Conflict(f"Task {task.id} was begun meanwhile; ask again.", task=task.id)
-        self._session.execute(delete(LOCKS).where(TaskLockRow.task_id == task.id))
-        self._session.execute(delete(LIMITS).where(TaskLimitRow.task_id == task.id))
+        self._session.execute(LEAVE_LINE, {"of_task": task.id})
+        self._session.execute(LEAVE_LIMITS, {"of_task": task.id})
         if task.parent_id is not None:
             self._session.execute(
                 update(TASKS).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
@@ -413,7 +415,7 @@ class TaskRepository:
             "step": step,
             "epoch": epoch,
         }
-        self._session.execute(insert(HISTORY).values(values))
+        self._session.execute(NOTE, values)
 
     def take_from_worker(self, worker_id: int) -> list[str]:
         """Puts the tasks of a dead worker back in line; the fence shuts it out should it not be dead."""
@@ -455,6 +457,19 @@ def _to_task(row: Row[Any]) -> Task:
     error = None if given["error"] is None else TaskError(**given["error"])
     return Task(
         **given | {"error": error, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
+    )
+
+
+@lru_cache(maxsize=64)
+def _fenced_update(columns: frozenset[str]) -> Update:
+    given = {name: bindparam(name, type_=TASKS.c[name].type) for name in columns | {"updated_at"}}
+    return (
+        update(TASKS)
+        .where(
+            TASKS.c.id == bindparam("of_task"), TASKS.c.epoch == bindparam("of_epoch"), TASKS.c.worker_id.is_not(None)
+        )
+        .values(**given, version=TASKS.c.version + 1)
+        .returning(TASKS.c.children_left)
     )
 
 
