@@ -103,6 +103,7 @@ class Connection:
         self,
         host: str,
         uri: str,
+        *,
         places: int = 4,
         on_open: Callable[[libvirt.virConnect], list[int]] | None = None,
         on_up: Callable[[], None] | None = None,
