@@ -34,7 +34,9 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
     def __init__(self, pool: PoolConfig, context: PluginContext) -> None:
         del context
         self._name = pool.name
-        self._host_pool = f"hawkfish-{check_file_name(pool.name)}"
+        check_file_name(pool.name)
+        # By its id: two installations that share a host may both have a pool of that name.
+        self._host_pool = f"hawkfish-{pool.id}"
         path = pool.config.get("path")
         if path is not None and ".." in PurePosixPath(path).parts:
             raise PluginConfigInvalid(
@@ -63,6 +65,9 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
 
     def find(self, host: PoolHost, name: str) -> VolumeFacts | None:  # noqa: D102
         return self._storage(host).find_volume(self._host_pool, check_file_name(name))
+
+    def list_volumes(self, host: PoolHost) -> tuple[VolumeFacts, ...]:  # noqa: D102
+        return self._storage(host).list_volumes(self._host_pool)
 
     def create(self, host: PoolHost, spec: VolumeSpec) -> VolumeFacts:  # noqa: D102
         return self._storage(host).create_volume(self._host_pool, self._checked(spec))

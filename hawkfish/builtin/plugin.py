@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hawkfish.builtin.simulated.settings import CAPABILITIES, CONFIG_FIELDS
+from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.plugins import hookimpl
 from hawkfish.plugins.compute import ComputeDriver
 from hawkfish.plugins.config_fields import ConfigField
@@ -37,7 +38,6 @@ def hawkfish_compute_drivers() -> Iterator[ComputeDriverPlugin]:
         config_fields=CONFIG_FIELDS,
         provides=CAPABILITIES,
         uri_examples=("simulated:///rack1", "simulated:///rack1?cpus=64&memory_mib=262144&boot_seconds=0.5"),
-        pools=("dir",),
     )
 
 
@@ -56,5 +56,6 @@ def hawkfish_storage_pools() -> Iterator[StoragePoolPlugin]:
                 help="Folder on each host, absolute; by default one of the pool's name in the host's data folder",
             ),
         ),
+        requires=frozenset({ComputeCapability.HOST_STORAGE}),
         provides=frozenset({PoolCapability.THIN, PoolCapability.RESIZE, PoolCapability.CLONE, PoolCapability.CONTENT}),
     )

@@ -90,7 +90,7 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
     @pytest.fixture
     def machine_examples(self) -> int:
         """How many random orders of calls are tried; fewer where starting a machine takes long."""
-        return 20
+        return 30
 
     # --- what the tests use ------------------------------------------------------------------------------------------
 
@@ -327,6 +327,7 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
                 max_examples=machine_examples,
                 stateful_step_count=20,
                 deadline=None,
+                derandomize=True,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),

@@ -41,7 +41,8 @@ class Server:
         self._socket = socket
         self._state = state
         self._stop = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: set[_Connection] = set()
+        self._idle = asyncio.Event()
 
     def stop(self) -> None:
         """Ends `serve`; call it in the event loop."""
@@ -66,21 +67,29 @@ class Server:
                 ready()
                 await self._stop.wait()
                 server.close()
-                for connection in self._connections:
-                    connection.cancel()
-                await asyncio.gather(*self._connections, return_exceptions=True)
+                await self._drop_connections()
                 self._socket.unlink(missing_ok=True)
             finally:
                 simulator.close()
 
+    async def _drop_connections(self) -> None:
+        self._idle.clear()
+        for connection in self._connections:
+            connection.drop()
+        if self._connections:
+            await self._idle.wait()
+
     async def _connected(
         self, simulator: Simulator, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
-        await _Connection(simulator, reader, writer).serve()
+        connection = _Connection(simulator, reader, writer)
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._idle.set()
 
 
 class _Connection:
@@ -113,11 +122,15 @@ class _Connection:
             with contextlib.suppress(ConnectionError):
                 await self._writer.wait_closed()
 
+    def drop(self) -> None:
+        """Ends the connection; `serve` returns."""
+        self._writer.transport.abort()
+
     async def _answer(self, request: dict[str, Any], blob: bytes) -> None:
         try:
             answer, data = await self._session.handle(request, blob)
         except Disconnected:
-            self._writer.transport.abort()
+            self.drop()
             return
         self._send(answer, data)
 
