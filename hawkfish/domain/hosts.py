@@ -46,6 +46,7 @@ class Virtualisation(StrEnum):
     KVM = "kvm"
     QEMU = "qemu"
     SIMULATED = "simulated"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,17 +48,21 @@ class ComputeDriverPlugin(PluginRecord):
     config_fields: tuple[ConfigField, ...] = ()
     provides: frozenset[ComputeCapability] = frozenset()
     uri_examples: tuple[str, ...] = ()
-    pools: tuple[str, ...] = ()
-    """Names of pool types that its hosts can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoragePoolPlugin(PluginRecord):
-    """A type of storage pool. `host_commands` are the programs it needs on a host for what it provides."""
+    """A type of storage pool.
+
+    Attributes:
+        requires: What a host must offer for this type; any driver whose hosts do is good enough.
+        host_commands: Programs it needs on a host for what it provides.
+    """
 
     factory: Callable[[PoolConfig, PluginContext], StoragePool]
     config_fields: tuple[ConfigField, ...] = ()
     provides: frozenset[PoolCapability] = frozenset()
+    requires: frozenset[ComputeCapability] = frozenset()
     host_commands: tuple[str, ...] = ()
 
 

@@ -22,7 +22,6 @@ class PoolCapability(StrEnum):
 
     SHARED = "shared"
     THIN = "thin"
-    SNAPSHOTS = "snapshots"
     RESIZE = "resize"
     ONLINE_RESIZE = "online-resize"
     CLONE = "clone"
@@ -53,6 +52,10 @@ class StoragePool(ABC):
     @abstractmethod
     def find(self, host: PoolHost, name: str) -> VolumeFacts | None:
         """One volume, or None."""
+
+    @abstractmethod
+    def list_volumes(self, host: PoolHost) -> tuple[VolumeFacts, ...]:
+        """All volumes, foreign ones included: what a pool of fixed volumes offers, and what a crash left behind."""
 
     @abstractmethod
     def create(self, host: PoolHost, spec: VolumeSpec) -> VolumeFacts:

@@ -131,6 +131,7 @@ class StoragePoolContract:
             assert (made.name, made.capacity_bytes, made.format) == (spec.name, spec.capacity_bytes, kind)
             assert pool.create(pool_host, wanted) == made
             assert pool.find(pool_host, spec.name) == made
+            assert made in pool.list_volumes(pool_host)
             for _ in range(2):
                 pool.delete(pool_host, spec.name)
 

@@ -45,6 +45,7 @@ PROVIDES = frozenset(
         ComputeCapability.SERIAL_LOG,
         ComputeCapability.BOOT_OVERRIDE,
         ComputeCapability.MEDIA,
+        ComputeCapability.DISK_HOTPLUG,
         ComputeCapability.HOST_STORAGE,
     }
 )

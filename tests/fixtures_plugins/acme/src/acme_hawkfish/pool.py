@@ -30,6 +30,9 @@ class ArrayPool(StoragePool):
     def find(self, host: PoolHost, name: str) -> VolumeFacts | None:
         return self._volumes.get(name)
 
+    def list_volumes(self, host: PoolHost) -> tuple[VolumeFacts, ...]:
+        return tuple(self._volumes.values())
+
     def create(self, host: PoolHost, spec: VolumeSpec) -> VolumeFacts:
         volume = VolumeFacts(
             name=spec.name,
