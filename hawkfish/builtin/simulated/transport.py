@@ -165,12 +165,12 @@ class SocketTransport(Transport):
                 # Part of the frame may have gone; nothing more can be said on this connection.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-                raise self._unavailable(f"broke off during {operation}") from error
+                raise self._unavailable(f"broke off during {operation}; whether it acted is not known") from error
             finally:
                 self._writing.release()
             if connection is not self._socket and operation != "hello":
                 # The reader may have given up between the look and the send; then nobody would answer.
-                raise self._unavailable(f"broke off during {operation}")
+                raise self._unavailable(f"broke off during {operation}; whether it acted is not known")
             return waiter.result(timeout)
         except FutureTimeout as error:
             raise _timed_out(operation, self._host, timeout) from error
