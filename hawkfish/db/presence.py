@@ -6,6 +6,7 @@ import fcntl
 import os
 import select
 import threading
+import time
 from abc import ABC, abstractmethod
 from io import TextIOWrapper
 
@@ -14,6 +15,7 @@ import psycopg
 from hawkfish.db.database import Database
 from hawkfish.errors import WorkerAlreadyRunning
 
+DYING_SECONDS = 1.0
 LOCK_CLASS = 0x4846  # "HF": the first half of the advisory locks of workers
 
 
@@ -58,9 +60,7 @@ class FilePresence(Presence):
         path = database.path.with_name(database.path.name + ".worker")
         self._never = threading.Event()
         self._file: TextIOWrapper = path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._lock():
             self._file.seek(0)
             holder = self._file.read().strip() or "unknown"
             self._file.close()
@@ -69,10 +69,23 @@ class FilePresence(Presence):
                 "Stop it first, or use PostgreSQL for several.",
                 path=str(path),
                 pid=holder,
-            ) from None
+            )
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
+
+    def _lock(self) -> bool:
+        """Tries for a moment: a worker that was just killed holds its files until the last of its threads is gone."""
+        end = time.monotonic() + DYING_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    return False
+                self._never.wait(0.02)
+            else:
+                return True
 
     def enter(self, worker_id: int) -> None:
         """Nothing more than the lock is needed."""

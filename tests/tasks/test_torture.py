@@ -56,9 +56,10 @@ class Nursery:
     def is_dead(self, pid: int) -> bool:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
+            threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        return state == "Z"
+        return state == "Z" and threads <= 1  # while other threads are dying, its files are still open
 
     def close(self) -> None:
         for pid in list(self.alive):
