@@ -1,0 +1,68 @@
+"""A worker killed at every point of creating and deleting a system: what was accepted is finished or undone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.crash.conftest import IMAGE
+from tests.crash.points import Creation, Deletion, kill_at, step_points, trace, undo_points
+from tests.support.service import Service
+
+pytestmark = pytest.mark.slow
+
+FULL = {"power_on": True, "image": IMAGE, "empty_bytes": 1 << 20}
+OFF = {"image": IMAGE, "empty_bytes": 1 << 20}
+
+
+def test_a_creation_is_finished_wherever_the_worker_dies(service: Service) -> None:
+    creation = Creation(service, prefix="made", system=FULL)
+    points = trace(service, creation.submit)
+    assert step_points(service, "system.create") <= set(points)
+    kill_at(service, points, creation.submit, creation.check_made)
+
+
+def test_a_deletion_is_finished_wherever_the_worker_dies(service: Service) -> None:
+    creation = Creation(service, prefix="doomed", system=OFF)
+    points = trace(service, Deletion(service, creation, 1).submit)
+    assert step_points(service, "system.delete") <= set(points)
+    deletion = Deletion(service, creation, len(points))
+    kill_at(service, points, deletion.submit, deletion.check)
+
+
+def test_a_creation_that_fails_is_undone_wherever_the_worker_dies(service: Service) -> None:
+    creation = Creation(service, prefix="failing", system=FULL)
+    assert service.simulator is not None
+    with service.simulator.control() as control:
+        control.fail("start_machine", count=1000)
+        points = trace(service, creation.submit)
+        expected = undo_points(service, "system.create", failing="start")
+        assert expected <= set(points)
+        kill_at(
+            service, points[points.index("system.create/start/failed-run") :], creation.submit, creation.check_undone
+        )
+        control.clear_faults()
+
+
+def test_a_creation_that_failed_once_is_finished_or_undone(service: Service) -> None:
+    """The worker dies between the failure and the note of it: the step runs again, and may now succeed."""
+    creation = Creation(service, prefix="unlucky", system=FULL)
+    assert service.simulator is not None
+    with service.simulator.control() as control:
+
+        def submit():
+            control.fail("start_machine")
+            return creation.submit()
+
+        kill_at(service, ["system.create/start/failed-run"], submit, creation.check_made)
+
+
+@pytest.mark.needs_postgresql
+def test_the_same_between_the_steps_on_postgresql(service_on_postgresql: Service) -> None:
+    service = service_on_postgresql
+    creation = Creation(service, prefix="made", system=FULL)
+    points = [point for point in trace(service, creation.submit) if "-call-" not in point]
+    kill_at(service, points, creation.submit, creation.check_made)
+    doomed = Creation(service, prefix="doomed", system=OFF)
+    points = [point for point in trace(service, Deletion(service, doomed, 1).submit) if "-call-" not in point]
+    deletion = Deletion(service, doomed, len(points))
+    kill_at(service, points, deletion.submit, deletion.check)
