@@ -1,11 +1,21 @@
 """A guest that really runs: it boots, speaks, is seen, obeys and goes."""
 
 import io
+from pathlib import PurePosixPath
 
 import pytest
 from PIL import Image
 
-from hawkfish.domain.machines import BootDevice, DriveSpec, Firmware, MachineEventKind, PowerState, StartOptions
+from hawkfish.domain.machines import (
+    BootDevice,
+    DiskSpec,
+    DriveSpec,
+    Firmware,
+    MachineEventKind,
+    PowerState,
+    StartOptions,
+)
+from hawkfish.domain.storage import FilePath, VolumeSpec
 from hawkfish.testing.waiting import wait_until
 from hawkfish_libvirt import boot
 from tests.libvirt.conftest import serial, wait_for_guest, wait_for_state
@@ -40,6 +50,8 @@ def test_the_life_of_a_guest(driver, new_machine, guest_disk, firmware):
     wait_for_guest(driver, spec, times=2)
     assert driver.find_machine(spec.id).run_id == run_id
 
+    # The guest listens to its power button a moment after it says that it is ready.
+    wait_until(lambda: b"tick 1" in serial(driver, spec).rpartition(b"GUEST-READY")[2], "the guest settling")
     driver.request_shutdown(spec.id)
     wait_for_state(driver, spec, PowerState.OFF)
     assert b"POWER BUTTON" in serial(driver, spec)
@@ -103,3 +115,30 @@ def test_a_machine_paused_by_its_user_is_not_woken_by_a_start(driver, new_machin
     driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.CD))
     driver.pause_machine(spec.id)
     assert driver.start_machine(spec.id).power_state is PowerState.PAUSED
+
+
+@FIRMWARES
+def test_a_disk_comes_grows_and_goes_while_the_guest_runs(driver, new_machine, guest_disk, pool, firmware):
+    spec = new_machine(firmware=firmware, disks=(guest_disk,))
+    driver.start_machine(spec.id)
+    wait_for_guest(driver, spec)
+    facts = driver.create_volume(pool, VolumeSpec(name="data", capacity_bytes=8 * 2**20))
+    data = DiskSpec(id="data", connection=FilePath(path=PurePosixPath(facts.path)))
+
+    def guest_says(words):
+        wait_until(lambda: serial(driver, spec).rpartition(b"DISKS")[2].count(words), words)
+
+    for _ in range(2):
+        driver.attach_disk(spec.id, data)
+    guest_says(b"vdb:8192 ")
+    driver.resize_attached_disk(spec.id, "data", 16 * 2**20)
+    guest_says(b"vdb:16384 ")
+    assert driver.find_machine(spec.id).disk_ids == ("root", "data")
+    for _ in range(2):
+        driver.detach_disk(spec.id, "data", 30)
+    assert driver.find_machine(spec.id).disk_ids == ("root",)
+    wait_until(lambda: b"vdb" not in serial(driver, spec).rpartition(b"DISKS")[2], "the disk's going")
+    driver.attach_disk(spec.id, data)
+    guest_says(b"vdb:16384 ")
+    driver.power_off_machine(spec.id)
+    assert driver.find_machine(spec.id).disk_ids == ("root", "data")

@@ -12,6 +12,7 @@ import libvirt
 
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
+    DiskSpec,
     MachineEvent,
     MachineObservation,
     MachineSpec,
@@ -23,6 +24,7 @@ from hawkfish.errors import AlreadyExists, Conflict, MachineNotFound, NotFound
 from hawkfish.plugins.compute import (
     ComputeDriver,
     SupportsBootOverride,
+    SupportsDiskHotplug,
     SupportsEvents,
     SupportsGracefulShutdown,
     SupportsMedia,
@@ -33,7 +35,7 @@ from hawkfish.plugins.compute import (
     SupportsSerialLog,
 )
 from hawkfish.plugins.context import HostConfig, PluginContext
-from hawkfish_libvirt import boot
+from hawkfish_libvirt import boot, disks
 from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.layout import Platform, build_machine
@@ -56,6 +58,7 @@ class LibvirtDriver(
     SupportsEvents,
     SupportsSerialLog,
     SupportsMedia,
+    SupportsDiskHotplug,
 ):
     """Machines, storage and events of one host, over connections of its own."""
 
@@ -207,6 +210,18 @@ class LibvirtDriver(
     def change_medium(self, machine_id: UUID, drive_id: str, medium: ConnectionInfo | None) -> None:
         """See `SupportsMedia`."""
         self._on_own("Changing a medium", machine_id, lambda guest: change_medium(guest, drive_id, medium))
+
+    def attach_disk(self, machine_id: UUID, disk: DiskSpec) -> None:
+        """See `SupportsDiskHotplug`."""
+        self._on_own("Attaching a disk", machine_id, lambda guest: disks.attach_disk(guest, disk))
+
+    def detach_disk(self, machine_id: UUID, disk_id: str, timeout: float) -> None:
+        """See `SupportsDiskHotplug`."""
+        disks.detach_disk(self._host, machine_id, disk_id, timeout)
+
+    def resize_attached_disk(self, machine_id: UUID, disk_id: str, capacity_bytes: int) -> None:
+        """See `SupportsDiskHotplug`."""
+        self._on_own("Growing a disk", machine_id, lambda guest: disks.resize_disk(guest, disk_id, capacity_bytes))
 
     def read_serial_log(self, machine_id: UUID, offset: int = 0, limit: int = 65536) -> bytes:
         """See `SupportsSerialLog`."""

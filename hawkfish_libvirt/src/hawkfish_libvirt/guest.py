@@ -155,9 +155,29 @@ class Guest:
 
     def update_drive(self, drive: DiskXml, *, live: bool) -> None:
         """Puts another medium into a drive, in the running domain or in the definition."""
-        flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if live else libvirt.VIR_DOMAIN_AFFECT_CONFIG
         # Forced: the guest may have locked the tray, and a BMC's user decides.
-        self._domain.updateDeviceFlags(to_text(drive.build()), flags | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE)
+        flags = _affect(live=live) | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+        self._domain.updateDeviceFlags(to_text(drive.build()), flags)
+
+    def attach(self, disk: DiskXml, *, live: bool) -> None:
+        """Adds a disk, to the running domain or to the definition."""
+        self._domain.attachDeviceFlags(to_text(disk.build()), _affect(live=live))
+
+    def detach(self, disk: DiskXml, *, live: bool) -> None:
+        """Takes a disk away from the definition, or asks the running guest to let go of it."""
+        try:
+            self._domain.detachDeviceFlags(to_text(disk.build()), _affect(live=live))
+        except libvirt.libvirtError as error:
+            if "already in the process of unplug" not in (error.get_error_message() or ""):
+                raise
+
+    def disk_capacity(self, disk: DiskXml) -> int:
+        """Its size as the running machine sees it."""
+        return int(self._domain.blockInfo(disk.target)[0])
+
+    def resize_disk(self, disk: DiskXml, capacity_bytes: int) -> None:
+        """Grows it in the running machine."""
+        self._domain.blockResize(disk.target, capacity_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
     def monitor(self, command: str, **arguments: object) -> object:
         """Sends a QMP command and gives what it returns."""
@@ -166,3 +186,7 @@ class Guest:
         request = json.dumps({"execute": command, "arguments": arguments})
         answer = json.loads(libvirt_qemu.qemuMonitorCommand(self._domain, request, 0))
         return answer.get("return")
+
+
+def _affect(*, live: bool) -> int:
+    return int(libvirt.VIR_DOMAIN_AFFECT_LIVE if live else libvirt.VIR_DOMAIN_AFFECT_CONFIG)

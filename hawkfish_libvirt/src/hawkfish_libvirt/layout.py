@@ -85,6 +85,11 @@ def build_machine(spec: MachineSpec, platform: Platform, serial_log: str | None,
     return with_boot_order(machine, spec.boot_order)
 
 
+def build_disk(spec: DiskSpec, machine: MachineXml) -> DiskXml:
+    """A disk to be added to a machine."""
+    return _disk(spec, _TargetNames(machine))
+
+
 def with_boot_order(machine: MachineXml, order: Sequence[BootDevice]) -> MachineXml:
     """The machine with its devices numbered in the order of their groups; devices of no named group are not booted."""
     ordered = [device for group in order for device in devices_of(machine, group)]

@@ -18,6 +18,8 @@ NAMESPACE = "https://hawkfish.dev/xmlns/libvirt/machine/1"
 PREFIX = "hawkfish"
 ET.register_namespace(PREFIX, NAMESPACE)
 
+_PCI_PORTS = 12
+
 Address = tuple[tuple[str, str], ...]
 """Attributes of an `<address>` element: where libvirt has put a device; kept when a machine is redefined."""
 
@@ -223,6 +225,10 @@ class MachineXml:
         add(root, "on_crash", text="destroy")
 
     def _build_fixed_devices(self, devices: ET.Element) -> None:
+        # libvirt makes as many ports as there are devices, which leaves no place to attach one to a running machine.
+        add(devices, "controller", type="pci", index="0", model="pcie-root")
+        for index in range(1, _PCI_PORTS + 1):
+            add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
         if self.serial:
             port = add(devices, "serial", type="pty")
             if self.serial_log:
