@@ -6,12 +6,14 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.machines import PowerState
 from hawkfish.domain.systems import SystemState
 from hawkfish.domain.tasks import Task, TaskState
 from hawkfish.services.accepted import Accepted
+from hawkfish.testing.waiting import wait_until
 from tests.support.service import Service, new_system
 
 STEP_PLACES = ("before-run", "after-run", "record")
@@ -41,6 +43,7 @@ def trace(service: Service, submit: Callable[[], Accepted]) -> list[str]:
     accepted = submit()
     service.start_worker(trail=str(trail))
     task = service.wait(accepted.task)
+    wait_until(lambda: f"{task.kind}/end/committed" in trail.read_text(), "the end of the task", 5)
     service.kill_worker()
     return [point for point in trail.read_text().split() if point.startswith(f"{task.kind}/")]
 
@@ -77,15 +80,16 @@ def kill_at(
 class Creation:
     """Creates systems, each with a new name."""
 
-    def __init__(self, service: Service, **options) -> None:
+    def __init__(self, service: Service, *, prefix: str, **system: Any) -> None:
         self.service = service
-        self.options = options
+        self.prefix = prefix
+        self.system = system
         self.number = 0
 
     def submit(self) -> Accepted:
         """Asks for one."""
         self.number += 1
-        system = new_system(f"{self.options['prefix']}{self.number}", **self.options["system"])
+        system = new_system(f"{self.prefix}{self.number}", **self.system)
         return self.service.application.systems.create(SYSTEM_ACTOR, system)
 
     def check_made(self, task: Task) -> list[str]:
@@ -95,7 +99,7 @@ class Creation:
         if system is None:
             return [*found, "there is no system"]
         machine = self.service.machines().get(system.id)
-        wanted = PowerState.ON if self.options["system"].get("power_on") else PowerState.OFF
+        wanted = PowerState.ON if self.system.get("power_on") else PowerState.OFF
         if system.state is not SystemState.READY or system.power_state is not wanted or system.stale:
             found.append(f"it reads {system.state}, {system.power_state}, stale: {system.stale}")
         if machine is None or machine.power_state is not wanted:

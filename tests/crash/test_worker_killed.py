@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from hawkfish.services.accepted import Accepted
 from tests.crash.conftest import IMAGE
 from tests.crash.points import Creation, Deletion, kill_at, step_points, trace, undo_points
 from tests.support.service import Service
 
 pytestmark = pytest.mark.slow
 
-FULL = {"power_on": True, "image": IMAGE, "empty_bytes": 1 << 20}
-OFF = {"image": IMAGE, "empty_bytes": 1 << 20}
+FULL: dict[str, Any] = {"power_on": True, "image": IMAGE, "empty_bytes": 1 << 20}
+OFF: dict[str, Any] = {"image": IMAGE, "empty_bytes": 1 << 20}
 
 
 def test_a_creation_is_finished_wherever_the_worker_dies(service: Service) -> None:
-    creation = Creation(service, prefix="made", system=FULL)
+    creation = Creation(service, prefix="made", **FULL)
     points = trace(service, creation.submit)
     assert step_points(service, "system.create") <= set(points)
     kill_at(service, points, creation.submit, creation.check_made)
 
 
 def test_a_deletion_is_finished_wherever_the_worker_dies(service: Service) -> None:
-    creation = Creation(service, prefix="doomed", system=OFF)
+    creation = Creation(service, prefix="doomed", **OFF)
     points = trace(service, Deletion(service, creation, 1).submit)
     assert step_points(service, "system.delete") <= set(points)
     deletion = Deletion(service, creation, len(points))
@@ -30,7 +33,7 @@ def test_a_deletion_is_finished_wherever_the_worker_dies(service: Service) -> No
 
 
 def test_a_creation_that_fails_is_undone_wherever_the_worker_dies(service: Service) -> None:
-    creation = Creation(service, prefix="failing", system=FULL)
+    creation = Creation(service, prefix="failing", **FULL)
     assert service.simulator is not None
     with service.simulator.control() as control:
         control.fail("start_machine", count=1000)
@@ -45,11 +48,11 @@ def test_a_creation_that_fails_is_undone_wherever_the_worker_dies(service: Servi
 
 def test_a_creation_that_failed_once_is_finished_or_undone(service: Service) -> None:
     """The worker dies between the failure and the note of it: the step runs again, and may now succeed."""
-    creation = Creation(service, prefix="unlucky", system=FULL)
+    creation = Creation(service, prefix="unlucky", **FULL)
     assert service.simulator is not None
     with service.simulator.control() as control:
 
-        def submit():
+        def submit() -> Accepted:
             control.fail("start_machine")
             return creation.submit()
 
@@ -59,10 +62,10 @@ def test_a_creation_that_failed_once_is_finished_or_undone(service: Service) -> 
 @pytest.mark.needs_postgresql
 def test_the_same_between_the_steps_on_postgresql(service_on_postgresql: Service) -> None:
     service = service_on_postgresql
-    creation = Creation(service, prefix="made", system=FULL)
+    creation = Creation(service, prefix="made", **FULL)
     points = [point for point in trace(service, creation.submit) if "-call-" not in point]
     kill_at(service, points, creation.submit, creation.check_made)
-    doomed = Creation(service, prefix="doomed", system=OFF)
+    doomed = Creation(service, prefix="doomed", **OFF)
     points = [point for point in trace(service, Deletion(service, doomed, 1).submit) if "-call-" not in point]
     deletion = Deletion(service, doomed, len(points))
     kill_at(service, points, deletion.submit, deletion.check)

@@ -28,9 +28,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hawkfish_libvirt.driver  # noqa: F401  imported before the fork, since it is slow
 import structlog
 
-import hawkfish_libvirt.driver  # noqa: F401  imported before the fork, since it is slow
 from hawkfish.bootstrap import Application
 from hawkfish.builtin.simulated.transport import SocketTransport
 from hawkfish.config import load_settings
@@ -135,12 +135,14 @@ def work(request: dict[str, Any]) -> None:
     killer = Killer(request.get("point"), request.get("trail"))
     register, call = TaskRegistry.register, SocketTransport.call
 
-    def called(self: SocketTransport, operation: str, *arguments: Any) -> Any:
-        answer = call(self, operation, *arguments)
+    def called(
+        self: SocketTransport, operation: str, params: dict[str, Any], blob: bytes, timeout: float
+    ) -> tuple[dict[str, Any], bytes]:
+        answer = call(self, operation, params, blob, timeout)
         killer.called(operation)
         return answer
 
-    if killer._point or killer._trail:
+    if request.get("point") or request.get("trail"):
         TaskRegistry.register = lambda self, kind: register(self, killer.kind(kind))  # type: ignore[method-assign]
         SocketTransport.call = called  # type: ignore[method-assign]
     stop = threading.Event()
@@ -151,7 +153,7 @@ def work(request: dict[str, Any]) -> None:
 def create(request: dict[str, Any]) -> None:
     """A client inside the API that dies right after its request was committed, or right before it would answer."""
     if request["point"] == "committed":
-        UnitOfWork.committed = lambda _: die()  # type: ignore[method-assign]  # nobody was woken yet
+        UnitOfWork.committed = lambda self: die()  # type: ignore[method-assign]  # nobody was woken yet
     application = Application.open(load_settings({}, **_paths(request)))
     application.systems.create(SYSTEM_ACTOR, new_system(**request["system"]), idempotency_key=request["key"])
     die()
@@ -209,7 +211,7 @@ def _fork(request: dict[str, Any]) -> int:
         status = 0
     except SystemExit as error:
         status = int(error.code or 0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  the log and the status tell it
         structlog.get_logger().exception("the process failed")
     finally:
         os._exit(status)

@@ -32,6 +32,7 @@ from hawkfish.plugins.compute import HostStorage
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
+NO_HOST = UUID(int=0)
 
 
 def new_system(
@@ -166,7 +167,7 @@ class Service:
     simulator: SimulatorProcess | None
     database_url: str
     settings: dict[str, Any]
-    host_id: UUID = UUID(int=0)
+    host_id: UUID = NO_HOST
     worker: int = 0
 
     @classmethod
@@ -244,8 +245,8 @@ class Service:
         found = []
         with self.application.database.read() as uow:
             for row in (TaskLockRow, TaskLimitRow):
-                if count := uow.session.scalar(select(func.count()).select_from(row)):
-                    found.append(f"{count} rows in {row.__tablename__}")
+                count = uow.session.scalar(select(func.count()).select_from(row))
+                found += [f"{count} rows in {row.__tablename__}"] if count else []
             for system in uow.session.scalars(select(SystemRow)):
                 if system.state is not SystemState.READY:
                     found.append(f"system {system.name} is {system.state}")
@@ -261,8 +262,12 @@ class Service:
 
     def stray_files(self, volumes: set[str]) -> list[Path]:
         """Files in the folders of the pools that are no recorded volume."""
-        folders = [Path(str(pool.config["path"])) for pool in self.application.hosts.pools(SYSTEM_ACTOR)]
-        files = [path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()]
+        driver = self.application.drivers.driver(self.host_id)
+        assert isinstance(driver, HostStorage)
+        pools = self.application.hosts.pools(SYSTEM_ACTOR)
+        folders = [Path(driver.pool_path(f"hawkfish-{pool.id}")) for pool in pools]
+        assert all(folder.is_dir() for folder in folders), folders
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         return [path for path in files if path.name not in volumes]
 
     def delete_all(self) -> None:
