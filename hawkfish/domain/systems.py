@@ -121,7 +121,7 @@ class System:
             before the machine was first seen.
         stale: The host has not been heard of; what was observed may no longer be so.
         capabilities: What its driver and host really offer.
-        failure: Why the state is FAILED.
+        failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
     """
 
@@ -220,7 +220,6 @@ class NewSystem:
 class SystemChanges:
     """Changes of a system; None means unchanged. `vcpus` and `memory_mib` change the definition, seen at the next start."""
 
-    name: str | None = None
     description: str | None = None
     asset_tag: str | None = None
     labels: Mapping[str, str] | None = None

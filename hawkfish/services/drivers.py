@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID
 
 import structlog
@@ -140,6 +141,7 @@ class DriverPool:
                     name=host.name,
                     storage=driver if isinstance(driver, HostStorage) else None,
                     commands=driver if isinstance(driver, HostCommands) else None,
+                    data_dir=Path(host.facts.data_dir) if host.facts and host.facts.data_dir else None,
                 ),
             )
         finally:

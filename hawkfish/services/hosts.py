@@ -22,6 +22,7 @@ from hawkfish.plugins.loader import PluginHost
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.placement import PLACEMENT
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POOL_NAME = "local"
@@ -83,10 +84,10 @@ class HostService:
             uri: Address in the driver's own form.
             settings: The driver's settings for this host.
             labels: Free labels.
-            pool_path: Folder of the pool on the host; None for the default.
+            pool_path: Folder of the pool on the host; None for one in the host's own data folder.
 
         Raises:
-            AlreadyExists: The name is taken.
+            AlreadyExists: The name is taken, or there is a host with that address.
             PropertyConflict: There is no such driver, or the settings do not fit.
         """
         self._access.authorize(actor, "hosts.add", f"host:{name}")
@@ -105,6 +106,7 @@ class HostService:
         host = Host(id=uuid4(), name=name, driver=driver, uri=uri, settings=settings, labels=labels)
 
         def write(uow: UnitOfWork) -> Accepted:
+            uow.serialize_on([PLACEMENT])
             uow.hosts.add(host)
             task = self._access.queue.submit(
                 uow,
@@ -112,7 +114,7 @@ class HostService:
                 title=f"Add host {name}",
                 actor=actor.user_name,
                 subject=subject_of(host.id),
-                arguments={"host_id": str(host.id), "pool_path": pool_path or self._default_pool_path(driver)},
+                arguments={"host_id": str(host.id), "pool_path": pool_path},
                 locks=[subject_of(host.id)],
             )
             self._access.audit.record(
@@ -121,9 +123,6 @@ class HostService:
             return Accepted(host.id, task)
 
         return self._database.run(write)
-
-    def _default_pool_path(self, driver: str) -> str:
-        return str(self._access.settings.data_dir / "pools" / driver)
 
     def remove(self, actor: Actor, host_id: UUID, expected_version: int | None = None) -> Accepted:
         """Removes a host without systems; nothing on it is touched.
@@ -136,6 +135,7 @@ class HostService:
         self._access.authorize(actor, "hosts.remove", subject_of(host_id))
 
         def write(uow: UnitOfWork) -> Accepted:
+            uow.serialize_on([PLACEMENT])
             host = uow.hosts.get(host_id)
             uow.hosts.remove(host_id, expected_version)
             for task in uow.tasks.search(subject=subject_of(host_id), ended=False):
@@ -152,6 +152,7 @@ class HostTasks:
     def __init__(self, access: Access, drivers: DriverPool) -> None:
         self._database = access.database
         self._drivers = drivers
+        self._data_dir = access.settings.data_dir
 
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""
@@ -181,7 +182,10 @@ class HostTasks:
         facts = facts_from_json(ctx.results["probe"]["facts"])
         if ComputeCapability.HOST_STORAGE not in facts.capabilities:
             return {}
-        pool = self._database.run(lambda uow: _ensure_pool(uow, host_id, ctx.arguments["pool_path"]))
+        path = ctx.arguments["pool_path"]
+        if path is None and not facts.data_dir:
+            path = str(self._data_dir / "pools" / POOL_NAME)
+        pool = self._database.run(lambda uow: _ensure_pool(uow, host_id, path))
         ctx.check()
         ctx.progress(message="Making the storage pool usable")
         with self._drivers.pool(pool.id, host_id) as (storage, host):
@@ -202,19 +206,27 @@ class HostTasks:
         """A host that could not be taken in leaves nothing behind; the task says why."""
         host_id = UUID(task.arguments["host_id"])
         if uow.hosts.find(host_id) is not None:
+            pools = uow.pools.on_host(host_id)
             uow.hosts.remove(host_id)
+            for pool in pools:
+                uow.pools.remove_unused(pool.id)
         uow.on_commit(lambda: self._drivers.forget(host_id))
 
 
-def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str) -> Pool:
-    """The pool of that path, made if there is none; hosts whose folders bear one path share the definition."""
-    for pool in uow.pools.all():
+def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str | None) -> Pool:
+    """The pool of that path, made if there is none.
+
+    Hosts share the definition, never the folder: each keeps its own volumes, and a path of None is a place in each host's own
+    data folder.
+    """
+    known = uow.pools.all()
+    for pool in known:
         if pool.type == POOL_TYPE and pool.config.get("path") == path:
             break
     else:
-        names = {pool.name for pool in uow.pools.all()}
-        name = POOL_NAME if POOL_NAME not in names else f"{POOL_NAME}-{uow.hosts.get(host_id).name}"
-        pool = uow.pools.ensure(name, POOL_TYPE, {"path": path})
+        taken = {pool.name.lower() for pool in known}
+        name = POOL_NAME if POOL_NAME not in taken else f"{POOL_NAME}-{uow.hosts.get(host_id).name}"
+        pool = uow.pools.ensure(name, POOL_TYPE, {} if path is None else {"path": path})
     uow.pools.attach(pool.id, host_id, ready=False)
     return pool
 

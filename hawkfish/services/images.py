@@ -31,15 +31,19 @@ def find_image(settings: Settings, given: str, *, property_path: str) -> LocalIm
         PropertyConflict: It is not there, is outside the folders, or is not an image that can be used.
     """
     folders = [folder.resolve() for folder in settings.image_folders]
-    path = (folders[0] / given).resolve()
 
     def refuse(reason: str) -> PropertyConflict:
         return PropertyConflict(f"The image {given!r} cannot be used: {reason}", property=property_path, value=given)
 
+    try:
+        path = (folders[0] / given).resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise refuse(f"that is no path of a file ({error}).") from error
     if not any(path.is_relative_to(folder) for folder in folders):
         shown = ", ".join(str(folder) for folder in folders)
         raise refuse(f"images must lie in {shown}. Copy it there, or set HF_IMAGE_DIRS.")
-    if not path.is_file():
+    if not is_file:
         raise refuse("there is no such file.")
     try:
         return LocalImage(path, inspect_image(path))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 import structlog
 
-from hawkfish.db import Database
+from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
 from hawkfish.domain.machines import MachineObservation
-from hawkfish.domain.systems import SystemState
+from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import HawkFishError
 from hawkfish.services.drivers import DriverPool
 
 log = structlog.get_logger("hawkfish.observation")
+
+LOOKS = 3
 
 
 class Observer:
@@ -31,6 +35,9 @@ class Observer:
     def sweep(self, host_id: UUID) -> bool:
         """Compares all that is recorded of a host with what it runs. False if it did not answer, which is recorded."""
         host = self._drivers.host(host_id)
+        # Read before looking: what a task writes meanwhile is newer than what was seen, and stays.
+        with self._database.read() as uow:
+            systems = [system for system in uow.systems.on_host(host_id) if system.state is SystemState.READY]
         try:
             driver = self._drivers.driver_of(host)
             facts = driver.probe()
@@ -38,38 +45,34 @@ class Observer:
         except HawkFishError as error:
             self.lost(host_id, error.message)
             return False
-        self._record(host, facts, machines)
+        self._record(host, facts, [(system, machines.get(system.id)) for system in systems])
         return True
 
-    def _record(self, host: Host, facts: HostFacts, machines: dict[UUID, MachineObservation]) -> None:
-        with self._database.read() as uow:
-            systems = uow.systems.on_host(host.id)
-        news = [
-            (system.id, machines.get(system.id))
-            for system in systems
-            if system.state is SystemState.READY
-            and _is_news(system.power_state, system.run_id, system.stale, machines.get(system.id))
-        ]
+    def _record(self, host: Host, facts: HostFacts, seen: Sequence[tuple[System, MachineObservation | None]]) -> None:
+        news = [(system, machine) for system, machine in seen if _is_news(system, machine)]
         if not news and host.state is HostState.UP and host.facts == facts:
             return
         with self._database.write() as uow:
             uow.hosts.set_facts(host.id, facts)
             if uow.hosts.set_state(host.id, HostState.UP):
                 log.info("host answers", host=host.name)
-            for system_id, machine in news:
-                uow.systems.observe(system_id, machine)
+            for system, machine in news:
+                uow.systems.observe(system, machine)
 
     def machine(self, host_id: UUID, machine_id: UUID) -> None:
-        """Looks at one machine of which something was reported."""
-        try:
-            machine = self._drivers.driver(host_id).find_machine(machine_id)
-        except HawkFishError as error:
-            self.lost(host_id, error.message)
-            return
-        with self._database.write() as uow:
-            system = uow.systems.find(machine_id)
-            if system is not None and system.host_id == host_id and system.state is SystemState.READY:
-                uow.systems.observe(machine_id, machine)
+        """Looks at one machine of which something was reported; again if its record changed while it was looked at."""
+        for _ in range(LOOKS):
+            with self._database.read() as uow:
+                system = uow.systems.find(machine_id)
+            if system is None or system.host_id != host_id or system.state is not SystemState.READY:
+                return
+            try:
+                machine = self._drivers.driver(host_id).find_machine(machine_id)
+            except HawkFishError as error:
+                self.lost(host_id, error.message)
+                return
+            if not _is_news(system, machine) or self._database.run(partial(_observe, system=system, machine=machine)):
+                return
 
     def lost(self, host_id: UUID, reason: str) -> None:
         """Records that a host does not answer: first Suspect, and Down if it is so again. Its machines may well run on."""
@@ -83,7 +86,14 @@ class Observer:
             uow.systems.mark_stale(host_id)
 
 
-def _is_news(power: object, run_id: str | None, stale: bool, machine: MachineObservation | None) -> bool:
-    if stale or machine is None:
+def _observe(uow: UnitOfWork, *, system: System, machine: MachineObservation | None) -> bool:
+    return uow.systems.observe(system, machine)
+
+
+def _is_news(system: System, machine: MachineObservation | None) -> bool:
+    """Whether what was seen differs from what is recorded; while power is on its way, what is shown is no record of it."""
+    if system.stale or bool(system.failure) is not (machine is None):
         return True
-    return (power, run_id) != (machine.power_state, machine.run_id)
+    if machine is None:
+        return False
+    return (system.power_state, system.run_id) != (machine.power_state, machine.run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from typing import Any
 from uuid import UUID
@@ -58,7 +59,7 @@ class PictureVerbs:
         Args:
             actor: Who asks.
             system_id: The system.
-            offset: First byte; negative counts from the end.
+            offset: First byte; negative counts from the end, and then `next_offset` is None.
             limit: At most that many bytes, up to 64 KiB.
 
         Raises:
@@ -142,9 +143,19 @@ class PictureTasks:
         if not isinstance(driver, SupportsSerialLog):
             raise ActionNotSupported(f"{system.host_name} keeps no serial logs.", action="SerialLog")
         offset = ctx.arguments["offset"]
-        piece = driver.read_serial_log(system.id, offset, ctx.arguments["limit"])
-        start = max(offset, 0)
-        return {"text": piece.decode("utf-8", "replace"), "next_offset": start + len(piece)}
+        text, length = whole_characters(driver.read_serial_log(system.id, offset, ctx.arguments["limit"]))
+        # Counted from the end, the piece does not tell where in the log it lies.
+        return {"text": text, "next_offset": offset + length if offset >= 0 else None}
+
+
+def whole_characters(piece: bytes) -> tuple[str, int]:
+    """The text of a piece of a log, and of how many bytes: a character that the end cuts in two is left to the next piece."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(piece)
+    cut = len(decoder.getstate()[0])
+    if text or not cut:
+        return text, len(piece) - cut
+    return decoder.decode(b"", final=True), len(piece)
 
 
 def as_png(picture: Screenshot) -> Screenshot:

@@ -10,6 +10,9 @@ from hawkfish.domain.machines import Firmware
 from hawkfish.domain.pools import Pool
 from hawkfish.errors import NoRoom
 
+PLACEMENT = "placement"
+"""Whoever takes room on a host holds this key (`UnitOfWork.serialize_on`), so that no two take the same."""
+
 
 def choose_host(
     hosts: Iterable[Host],

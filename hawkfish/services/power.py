@@ -6,6 +6,7 @@ system happens in the order in which it was accepted.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from hawkfish.domain.accounts import Actor
 from hawkfish.domain.machines import BootDevice, PowerState, StartOptions
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
-from hawkfish.errors import ActionNotSupported, BackendTimeout, Conflict, MachineNotFound
+from hawkfish.errors import ActionNotSupported, BackendTimeout, Conflict, HawkFishError, MachineNotFound
 from hawkfish.plugins.compute import (
     ComputeDriver,
     SupportsBootOverride,
@@ -165,14 +166,16 @@ class PowerTasks:
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""
         return (
-            self._kind(POWER_ON, self._power_on),
+            self._kind(POWER_ON, self._power_on, before=(Step(name="look", run=self._look),)),
             self._kind(RESTART, self._restart),
             self._kind(SHUT_DOWN, self._shut_down),
             self._kind(FORCE_OFF, self._force_off, lane=TaskLane.URGENT),
             self._kind(SIGNAL, self._signal),
         )
 
-    def _kind(self, name: str, run: Action, *, lane: TaskLane = TaskLane.NORMAL) -> TaskKind:
+    def _kind(
+        self, name: str, run: Action, *, before: tuple[Step, ...] = (), lane: TaskLane = TaskLane.NORMAL
+    ) -> TaskKind:
         def act(ctx: StepContext) -> dict[str, Any]:
             system = self._system(ctx)
             driver = self._drivers.driver(system.host_id)
@@ -190,7 +193,7 @@ class PowerTasks:
             name=name,
             lane=lane,
             # No undo: a machine that was started, or that is off, is in no state that harms; undoing power would.
-            steps=(Step(name="act", run=act, record=_record),),
+            steps=(*before, Step(name="act", run=act, record=_record)),
             on_success=_end,
             on_failure=_end_badly,
         )
@@ -199,25 +202,43 @@ class PowerTasks:
         with self._database.read() as uow:
             return uow.systems.get(UUID(ctx.arguments["system_id"]))
 
+    def _accepted_boot(self, ctx: StepContext) -> BootOverride:
+        """The override as it was when the task was accepted; a `Once` that an earlier start has used since is no more."""
+        enabled, device = ctx.arguments["boot"]
+        if enabled == BootOverrideEnabled.ONCE:
+            with self._database.read() as uow:
+                ended = uow.tasks.search(subject=ctx.task.subject, ended_since=ctx.task.created_at)
+            if any(_has_used(task, ctx.task) for task in ended):
+                return BootOverride()
+        return BootOverride(enabled=BootOverrideEnabled(enabled), device=None if device is None else BootDevice(device))
+
     # --- what the kinds do; each is content with what is so already ----------------------------------------------
+
+    def _look(self, ctx: StepContext) -> dict[str, Any]:
+        """Remembers the run before the start: whoever goes on after a crash can tell whether the start has happened."""
+        system = self._system(ctx)
+        machine = self._drivers.driver(system.host_id).find_machine(system.id)
+        if machine is None:
+            raise machine_gone(system, "start")
+        return {"run_id": machine.run_id}
 
     def _power_on(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
         machine = driver.find_machine(system.id)
         if machine is None:
-            raise _gone(system)
-        if machine.power_state is not PowerState.OFF:
+            raise machine_gone(system, "start")
+        boot = self._accepted_boot(ctx)
+        if machine.power_state is PowerState.OFF:
+            start_machine(driver, system, boot)
+        elif machine.run_id == ctx.results["look"]["run_id"]:
             return None
-        boot = _accepted_boot(ctx)
-        ctx.progress(message="Starting")
-        start_machine(driver, system, boot)
         return boot
 
     def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
         machine = driver.find_machine(system.id)
         if machine is None:
-            raise _gone(system)
+            raise machine_gone(system, "restart")
         reset_type = ResetType(ctx.arguments["reset_type"])
-        boot = _accepted_boot(ctx)
+        boot = self._accepted_boot(ctx)
         if machine.power_state is not PowerState.OFF:
             plain = boot.enabled is BootOverrideEnabled.DISABLED and reset_type is not ResetType.POWER_CYCLE
             if reset_type is ResetType.GRACEFUL_RESTART:
@@ -233,12 +254,8 @@ class PowerTasks:
         return boot
 
     def _shut_down(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
-        if not isinstance(driver, SupportsGracefulShutdown):
-            raise ActionNotSupported(
-                f"{system.host_name} cannot ask a guest to shut down.", action="ComputerSystem.Reset"
-            )
         end = time.monotonic() + self._graceful_seconds
-        asked_at = 0.0
+        ask_at = -math.inf
         while not self._is_off(system, driver):
             now = time.monotonic()
             if now >= end:
@@ -249,13 +266,24 @@ class PowerTasks:
                     host=system.host_name,
                     seconds=self._graceful_seconds,
                 )
-            if now - asked_at >= self._graceful_seconds / 4:
+            if now >= ask_at:
                 # A guest that was still starting did not hear the first time.
-                driver.request_shutdown(system.id)
-                asked_at = now
+                self._ask_to_shut_down(system, driver)
+                ask_at = now + self._graceful_seconds / 4
                 ctx.progress(message="Waiting for the guest to shut down")
             ctx.sleep(POLL_SECONDS)
         return None
+
+    def _ask_to_shut_down(self, system: System, driver: ComputeDriver) -> None:
+        if not isinstance(driver, SupportsGracefulShutdown):
+            raise ActionNotSupported(
+                f"{system.host_name} cannot ask a guest to shut down.", action="ComputerSystem.Reset"
+            )
+        try:
+            driver.request_shutdown(system.id)
+        except HawkFishError:
+            if not self._is_off(system, driver):  # else it went off in this moment, as it should
+                raise
 
     def _is_off(self, system: System, driver: ComputeDriver) -> bool:
         machine = driver.find_machine(system.id)
@@ -283,18 +311,21 @@ class PowerTasks:
         return None
 
 
-def _accepted_boot(ctx: StepContext) -> BootOverride:
-    enabled, device = ctx.arguments["boot"]
-    return BootOverride(enabled=BootOverrideEnabled(enabled), device=None if device is None else BootDevice(device))
-
-
-def _gone(system: System) -> MachineNotFound:
+def machine_gone(system: System, operation: str) -> MachineNotFound:
+    """What is said of a machine that was taken away behind our back."""
     return MachineNotFound(
-        f"The machine of {system.name} is no longer defined on {system.host_name}; delete the system and make it again.",
-        operation="start",
+        f"The machine of {system.name} is no longer defined on {system.host_name}; define it there again, or delete the "
+        "system and make it anew.",
+        operation=operation,
         host=system.host_name,
         machine=str(system.id),
     )
+
+
+def _has_used(earlier: Task, task: Task) -> bool:
+    """Whether an earlier task used the `Once` that both were accepted with."""
+    used = (earlier.results.get("act") or {}).get("booted")
+    return earlier.number < task.number and used == list(task.arguments["boot"])
 
 
 def _record(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:

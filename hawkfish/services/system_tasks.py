@@ -1,8 +1,8 @@
 """The tasks that make, change and delete systems.
 
 Each step checks before it acts, and what it makes bears names chosen when the task was accepted, so that running it twice, or
-undoing half of it, is harmless. A failed creation leaves nothing behind; a failed deletion leaves the system FAILED, to be
-deleted again, since nothing can give back a deleted disk.
+undoing half of it, is harmless. A failed creation leaves nothing behind. A failed deletion leaves the system as it was if its
+machine is still there, and else FAILED, to be deleted again, since nothing can give back a deleted disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.images import find_image
 from hawkfish.services.machines import machine_spec
-from hawkfish.services.power import start_machine
+from hawkfish.services.power import machine_gone, start_machine
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 Result = dict[str, Any]
@@ -161,10 +161,11 @@ class SystemTasks:
             # The name or UUID was taken by another's machine, which is why `define` failed: it is not ours to remove.
             ctx.log.info("the machine of that name is foreign and stays")
 
-    def _remove_own_machine(self, ctx: StepContext) -> None:
+    def _remove_own_machine(self, ctx: StepContext) -> Result:
         ctx.check()
         system = self._system(ctx)
         self._drivers.driver(system.host_id).remove_machine(system.id)
+        return {"removed": True}
 
     def _start_if_asked(self, ctx: StepContext) -> None:
         if ctx.arguments["power_on"]:
@@ -191,14 +192,21 @@ class SystemTasks:
 
     def _redefine(self, ctx: StepContext) -> None:
         system = self._system(ctx)
+        driver = self._drivers.driver(system.host_id)
+        if driver.find_machine(system.id) is None:
+            # Whoever took it away may have started it elsewhere: a definition anew could give its disks a second writer.
+            raise machine_gone(system, "change")
         spec = machine_spec(_changed(system, ctx.arguments["values"]), self._drivers, self._stamp(ctx))
         ctx.check()
-        self._drivers.driver(system.host_id).define_machine(spec)
+        driver.define_machine(spec)
 
     def _define_as_recorded(self, ctx: StepContext) -> None:
         system = self._system(ctx)
-        ctx.check()
-        self._drivers.driver(system.host_id).define_machine(machine_spec(system, self._drivers, self._stamp(ctx)))
+        driver = self._drivers.driver(system.host_id)
+        if driver.find_machine(system.id) is not None:
+            spec = machine_spec(system, self._drivers, self._stamp(ctx))
+            ctx.check()
+            driver.define_machine(spec)
 
     def _record_update(self, uow: UnitOfWork, ctx: StepContext, _: Any) -> None:
         uow.systems.write(system_id_of(ctx.task), **ctx.arguments["values"])
@@ -217,6 +225,10 @@ def _deleted(uow: UnitOfWork, task: Task) -> None:
 
 
 def _not_deleted(uow: UnitOfWork, task: Task, error: TaskError) -> None:
+    """A system of which nothing was taken is as it was; else it can only be deleted again."""
+    if "remove-machine" not in task.results:
+        uow.systems.write(system_id_of(task), state=SystemState.READY)
+        return
     uow.systems.write(
         system_id_of(task),
         state=SystemState.FAILED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -34,15 +35,17 @@ from hawkfish.errors import (
     NotSupported,
     PreconditionFailed,
     PropertyConflict,
+    PropertyInvalidFormat,
     PropertyMissing,
     PropertyOutOfRange,
 )
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.images import find_image
 from hawkfish.services.pictures import PictureVerbs
-from hawkfish.services.placement import choose_host
+from hawkfish.services.placement import PLACEMENT, choose_host
 from hawkfish.services.power import PowerVerbs
 
+SYSTEM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
 MAC_ATTEMPTS = 100
 SECTOR = 512
@@ -99,17 +102,20 @@ class SystemService(PowerVerbs, PictureVerbs):
         self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
         request = json.loads(json.dumps(new, default=_to_json))
         with self._database.read() as uow:
-            hosts = [_find_host(uow, new.host)] if new.host else uow.hosts.all()
+            if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
+                return accepted
+        _refuse_unusable(new)
         prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
 
         def write(uow: UnitOfWork) -> Accepted:
-            uow.serialize_on([f"create:{new.name.lower()}"])
-            running = self._find_running(uow, actor, new, request)
-            if running is not None:
-                return running
+            uow.serialize_on([PLACEMENT])
+            if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
+                return accepted
             pools = uow.pools.all()
+            hosts = [_find_host(uow, new.host)] if new.host else uow.hosts.all()
             host = choose_host(
-                hosts,
+                # Where no host has all that is named, the choice is open and what is missing is named below.
+                [host for host in hosts if _has_what_is_named(host, new, pools)] or hosts,
                 uow.systems.demand(),
                 pools,
                 vcpus=new.vcpus,
@@ -126,11 +132,8 @@ class SystemService(PowerVerbs, PictureVerbs):
                 subject=subject_of(system.id),
                 arguments={"system_id": str(system.id), "power_on": new.power_on, "request": request},
                 locks=[subject_of(system.id)],
-                # Without a key of the client the new id is one: an equal request is joined above, by its name.
-                idempotency_key=idempotency_key or str(system.id),
+                idempotency_key=idempotency_key,
             )
-            if task.arguments["system_id"] != str(system.id):
-                return _joined(task, request)
             uow.systems.add(system, created_by=actor.user_name)
             self._access.audit.record(
                 uow, actor, "systems.create", subject_of(system.id), name=system.name, host=host.name, task=task.id
@@ -139,10 +142,16 @@ class SystemService(PowerVerbs, PictureVerbs):
 
         return self._database.run(write)
 
-    def _find_running(
-        self, uow: UnitOfWork, actor: Actor, new: NewSystem, request: Mapping[str, Any]
+    def _find_accepted(
+        self, uow: UnitOfWork, actor: Actor, new: NewSystem, request: Mapping[str, Any], key: str | None
     ) -> Accepted | None:
-        """The task that makes this very system for this actor now: a client that lost our answer asks again."""
+        """The task of this very request: by its key, or the one at work now, since a client that lost our answer asks again.
+
+        Looked for before the request is judged: what it asked for was taken by itself.
+        """
+        if key is not None:
+            named = self._access.queue.find_named(uow, "system.create", actor.user_name, key)
+            return None if named is None else _joined(named, request)
         system = uow.systems.find(new.name)
         if system is None or system.state is not SystemState.CREATING:
             return None
@@ -160,6 +169,12 @@ class SystemService(PowerVerbs, PictureVerbs):
                 raise PropertyMissing(
                     f"{path} needs a CapacityBytes (or CapacityGiB), or an Image to be made from.",
                     property=f"{path}/CapacityBytes",
+                )
+            if disk.capacity_bytes < 1:
+                raise PropertyOutOfRange(
+                    f"{path}/CapacityBytes is {disk.capacity_bytes}; ask for at least 1.",
+                    property=f"{path}/CapacityBytes",
+                    value=disk.capacity_bytes,
                 )
             return NewDisk(
                 capacity_bytes=_whole_sectors(disk.capacity_bytes),
@@ -227,13 +242,18 @@ class SystemService(PowerVerbs, PictureVerbs):
         self._access.authorize(actor, "systems.update", subject_of(system_id))
 
         def write(uow: UnitOfWork) -> Accepted:
+            uow.serialize_on([PLACEMENT])
             system = uow.systems.get(system_id)
             _refuse_unready(system, "changed")
             values = _record_values(system, changes)
+            # A change that is still on its way would undo what looks like no change now.
+            waiting = any(
+                task.kind == "system.update" for task in uow.tasks.search(subject=subject_of(system_id), ended=False)
+            )
             hardware = {
                 name: value
                 for name, value in (("vcpus", changes.vcpus), ("memory_mib", changes.memory_mib))
-                if value is not None and value != getattr(system, name)
+                if value is not None and (waiting or value != getattr(system, name))
             }
             _refuse_too_large(uow, system, hardware)
             changed = sorted([*values, *hardware])
@@ -375,14 +395,14 @@ def _refuse_too_large(uow: UnitOfWork, system: System, hardware: Mapping[str, in
     host = uow.hosts.get(system.host_id)
     if host.facts is None:
         return
-    if hardware.get("vcpus", 0) > host.facts.cpus:
+    if hardware.get("vcpus", 0) > max(host.facts.cpus, system.vcpus):
         raise PropertyOutOfRange(
             f"The host {host.name} has {host.facts.cpus} processors; ask for at most that.",
             property="Oem/HawkFish/CPU",
             value=hardware["vcpus"],
         )
     given = uow.systems.demand()[system.host_id][1] - system.memory_mib
-    if hardware.get("memory_mib", 0) > host.facts.memory_mib - given:
+    if hardware.get("memory_mib", 0) > max(host.facts.memory_mib - given, system.memory_mib):
         raise PropertyOutOfRange(
             f"The host {host.name} has {host.facts.memory_mib - given} MiB of memory for it; ask for at most that.",
             property="Oem/HawkFish/MemoryMiB",
@@ -390,10 +410,54 @@ def _refuse_too_large(uow: UnitOfWork, system: System, hardware: Mapping[str, in
         )
 
 
-def _new_disk(disk: NewDisk, position: int, host: Host, pools: list[Pool]) -> SystemDisk:
+def _refuse_unusable(new: NewSystem) -> None:
+    """Refuses what no host could ever make."""
+    if not SYSTEM_NAME.fullmatch(new.name):
+        raise PropertyInvalidFormat(
+            f"{new.name[:80]!r} cannot name a system: use 1 to 64 letters, digits, '.', '_' and '-'.",
+            property="Name",
+            value=new.name[:80],
+        )
+    for name, value in (("CPU", new.vcpus), ("MemoryMiB", new.memory_mib)):
+        if value < 1:
+            raise PropertyOutOfRange(f"{name} is {value}; ask for at least 1.", property=name, value=value)
+    addresses = [item.mac_address.lower() for item in new.network_interfaces or () if item.mac_address is not None]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise PropertyConflict(
+                f"The MAC address {address} is given to two network interfaces; each needs its own.",
+                property="NetworkInterfaces",
+                value=address,
+            )
+
+
+def _has_what_is_named(host: Host, new: NewSystem, pools: list[Pool]) -> bool:
+    """Whether the host has the pools, networks and bridges that the request names."""
+    wanted = [item.attachment for item in new.network_interfaces or ()]
+    return all(disk.pool is None or _usable_pools(disk.pool, host, pools) for disk in new.disks) and all(
+        _is_offered(attachment, host) for attachment in wanted
+    )
+
+
+def _is_offered(attachment: NetworkAttachment | None, host: Host) -> bool:
+    match attachment:
+        case LibvirtNetwork(name=name):
+            return host.facts is not None and name in host.facts.networks
+        case Bridge(name=name):
+            return host.facts is not None and name in host.facts.bridges
+        case _:
+            return True
+
+
+def _usable_pools(wanted: str | None, host: Host, pools: list[Pool]) -> list[Pool]:
     usable = [pool for pool in pools if host.id in pool.hosts]
-    if disk.pool is not None:
-        usable = [pool for pool in usable if disk.pool.lower() in {pool.name.lower(), str(pool.id)}]
+    if wanted is None:
+        return usable
+    return [pool for pool in usable if wanted.lower() in {pool.name.lower(), str(pool.id)}]
+
+
+def _new_disk(disk: NewDisk, position: int, host: Host, pools: list[Pool]) -> SystemDisk:
+    usable = _usable_pools(disk.pool, host, pools)
     if not usable:
         raise PropertyConflict(
             f"The host {host.name} has no storage pool {disk.pool or ''}; see what it has with `hawkfish hosts show`.",
@@ -446,9 +510,9 @@ def _checked_attachment(attachment: NetworkAttachment | None, position: int, hos
     match attachment:
         case None:
             return LibvirtNetwork(name=host.facts.networks[0]) if host.facts.networks else UserMode()
-        case LibvirtNetwork(name=name) if name not in host.facts.networks:
+        case LibvirtNetwork(name=name) if not _is_offered(attachment, host):
             kind, known = "Network", host.facts.networks
-        case Bridge(name=name) if name not in host.facts.bridges:
+        case Bridge(name=name) if not _is_offered(attachment, host):
             kind, known = "Bridge", host.facts.bridges
         case _:
             return attachment

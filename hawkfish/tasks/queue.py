@@ -98,6 +98,10 @@ class TaskQueue:
         uow.publish(WORKER_CHANNEL)
         return task
 
+    def find_named(self, uow: UnitOfWork, kind: str, actor: str, idempotency_key: str) -> Task | None:
+        """The task that a request with this key was accepted as, ended or not; a caller looks before it judges anew."""
+        return uow.tasks.find_joinable(_join_key(kind, "", {}, actor, idempotency_key, None))
+
     def _joins(self, uow: UnitOfWork, existing: Task, *, named: bool) -> bool:
         if named:
             return True

@@ -77,11 +77,21 @@ class HostRepository:
         """Adds a host.
 
         Raises:
-            AlreadyExists: The name is taken.
+            AlreadyExists: The name is taken, or there is a host with that address.
         """
         if self.find(host.name) is not None:
             raise AlreadyExists(
                 f"A host named {host.name} exists; choose another name.", kind="Host", property="Name", value=host.name
+            )
+        known = self._session.scalar(
+            select(HostRow.name).where(HostRow.driver == host.driver, HostRow.uri == host.uri).limit(1)
+        )
+        if known is not None:
+            raise AlreadyExists(
+                f"The host {known} has the address {host.uri} already; its memory and its pools are counted once.",
+                kind="Host",
+                property="URI",
+                value=host.uri,
             )
         self._session.execute(
             insert(HostRow).values(
@@ -192,6 +202,14 @@ class PoolRepository:
                 )
             found = self.get(name)
         return found
+
+    def remove_unused(self, pool_id: UUID) -> None:
+        """Removes a pool that no host uses and that has no volumes; another is left as it is."""
+        used = select(StoragePoolHostRow.pool_id).where(StoragePoolHostRow.pool_id == str(pool_id))
+        filled = select(VolumeRow.id).where(VolumeRow.pool_id == str(pool_id))
+        self._session.execute(
+            delete(StoragePoolRow).where(StoragePoolRow.id == str(pool_id), ~exists(used), ~exists(filled))
+        )
 
     def attach(self, pool_id: UUID, host_id: UUID, *, ready: bool, stats: PoolStats | None = None) -> None:
         """Records that the pool is (not yet) usable on the host."""

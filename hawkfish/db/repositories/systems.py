@@ -39,6 +39,7 @@ from hawkfish.errors import AlreadyExists, NotFound
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
 
+MACHINE_GONE = "The machine of {system.name} is no longer defined on {system.host_name}; define it there again, or delete the system."
 ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": LibvirtNetwork, "bridge": Bridge, "user": UserMode}
 
 
@@ -225,14 +226,35 @@ class SystemRepository:
             .execution_options(synchronize_session=False)
         )
 
-    def observe(self, system_id: UUID, machine: MachineObservation | None) -> bool:
-        """Records what a hypervisor said; the version rises only if it is news. True if it is."""
-        if machine is None:
-            return self.observe_power(system_id, PowerState.OFF, None)
-        return self.observe_power(system_id, machine.power_state, machine.run_id)
+    def observe(self, system: System, machine: MachineObservation | None) -> bool:
+        """Records what a hypervisor said of a system that is READY.
+
+        A machine that is gone does not run, so its system is Off; and it says that this is not all that is wrong.
+
+        Args:
+            system: As it was read before the hypervisor was asked.
+            machine: What it said; None if it has no such machine.
+
+        Returns:
+            False if the system was changed meanwhile: then nothing is recorded, since what is there is newer.
+        """
+        changed = self._session.execute(
+            update(SystemRow)
+            .where(SystemRow.id == str(system.id), SystemRow.version == system.version)
+            .values(
+                power_state=PowerState.OFF if machine is None else machine.power_state,
+                run_id=None if machine is None else machine.run_id,
+                failure="" if machine is not None else MACHINE_GONE.format(system=system),
+                stale=False,
+                observed_at=self._uow.now(),
+                version=SystemRow.version + 1,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        return bool(changed_rows(changed))
 
     def observe_power(self, system_id: UUID, power: PowerState, run_id: str | None) -> bool:
-        """The same for what is left of an observation in a task's results."""
+        """Records what a task saw; the version rises only if it is news. True if it is."""
         changed = self._session.execute(
             update(SystemRow)
             .where(

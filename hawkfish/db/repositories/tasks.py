@@ -102,6 +102,7 @@ class TaskRepository:
         projects: Collection[str] | None = None,
         parent_id: str | None = None,
         ended: bool | None = None,
+        ended_since: datetime | None = None,
     ) -> list[Task]:
         """Tasks in the order of acceptance.
 
@@ -112,6 +113,7 @@ class TaskRepository:
             projects: Only tasks of these projects.
             parent_id: Only children of this task.
             ended: Only ended ones, or only those that are not.
+            ended_since: Only those that ended then or later.
         """
         statement = select(TASKS).where(TaskRow.number > after).order_by(TaskRow.number)
         if subject is not None:
@@ -122,6 +124,8 @@ class TaskRepository:
             statement = statement.where(TaskRow.parent_id == parent_id)
         if ended is not None:
             statement = statement.where(TaskRow.ended_at.is_not(None) if ended else TaskRow.ended_at.is_(None))
+        if ended_since is not None:
+            statement = statement.where(TaskRow.ended_at >= ended_since)
         if limit is not None:
             statement = statement.limit(limit)
         rows = self._session.execute(statement)
