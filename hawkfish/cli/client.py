@@ -13,6 +13,7 @@ import tenacity
 
 from hawkfish.cli.contexts import ContextStore, save_token
 from hawkfish.cli.errors import CommandError, ExitCode, code_of_status, one_line
+from hawkfish.cli.messages import refusal
 from hawkfish.cli.target import Credentials, Target
 
 SESSIONS = "/redfish/v1/SessionService/Sessions"
@@ -32,11 +33,6 @@ class Reply:
     body: dict[str, Any]
     headers: httpx.Headers
     content: bytes
-
-    @classmethod
-    def of(cls, body: dict[str, Any]) -> Reply:
-        """A final answer with that body."""
-        return cls(httpx.codes.OK, body, httpx.Headers(), b"")
 
     @property
     def location(self) -> str:
@@ -323,23 +319,3 @@ def _json(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def refusal(status: int, body: Mapping[str, Any], url: str) -> str:
-    """What an error answer says, in one line: each message with its resolution."""
-    error = body.get("error")
-    error = error if isinstance(error, dict) else {}
-    parts = sentences(error.get("@Message.ExtendedInfo") or []) or [one_line(error.get("message") or "")]
-    text = " ".join(part for part in parts if part)
-    return text or f"{url} answered with HTTP {status} and no explanation."
-
-
-def sentences(messages: list[dict[str, Any]]) -> list[str]:
-    """Messages of a registry as sentences, each followed by what to do."""
-    found: list[str] = []
-    for message in messages:
-        for key in ("Message", "Resolution"):
-            text = one_line(message.get(key) or "")
-            if text and text not in {"None.", "None"} and text not in found:
-                found.append(text if text[-1] in ".!?" else f"{text}.")
-    return found

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hawkfish.cli.base import ListCommand, add_wait_options
-from hawkfish.cli.client import Reply
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.tables import TASK_COLUMNS, task_row
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Reply
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")

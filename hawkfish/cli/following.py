@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hawkfish.cli.client import Reply, sentences
 from hawkfish.cli.errors import CommandError, ExitCode, one_line
+from hawkfish.cli.messages import sentences
 
 if TYPE_CHECKING:
+    from hawkfish.cli.client import Reply
     from hawkfish.cli.main import HawkFishApp
 
 TASKS = "/redfish/v1/TaskService/Tasks"

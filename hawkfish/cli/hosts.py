@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
-from hawkfish.cli.client import Client, Reply
 from hawkfish.cli.each import EachCommand
 from hawkfish.cli.following import follow
 from hawkfish.cli.output import key_value
 from hawkfish.cli.tables import HOST_COLUMNS, HOST_DETAILS, TASK_DETAILS, host_details, host_row, task_details
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Client, Reply
 
 HOSTS = "/redfish/v1/Oem/HawkFish/Hosts"
 

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hawkfish.cli.base import BaseCommand, ShowCommand
-from hawkfish.cli.client import Client
 from hawkfish.cli.contexts import Context, ContextStore
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.target import Credentials, Target, find_target
@@ -39,6 +38,8 @@ class Login(ShowCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Makes the session and keeps it."""
+        from hawkfish.cli.client import Client
+
         target = find_target(self.app.options)
         credentials = self._ask(target, parsed_args)
         # Credentials of the environment are for commands without a session; here they are used at most once.
@@ -88,6 +89,8 @@ class Logout(BaseCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:  # noqa: ARG002  cliff's form
         """Ends the session and forgets its token."""
+        from hawkfish.cli.client import Client
+
         target = find_target(self.app.options)
         context = target.context
         if context is None or not context.token:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
-from hawkfish.cli.client import Client, Reply
 from hawkfish.cli.each import EachCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
@@ -22,6 +21,9 @@ from hawkfish.cli.tables import (
     system_row,
     task_details,
 )
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Client, Reply
 
 SYSTEMS = "/redfish/v1/Systems"
 

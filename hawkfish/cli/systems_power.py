@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.client import Reply
 from hawkfish.cli.each import EachCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.systems import SystemWorkCommand, address_of, find_system
-from hawkfish.cli.tables import reset_types
+from hawkfish.cli.tables import SYSTEM_DETAILS, reset_types, system_details
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Reply
 
 BOOT_TARGETS = {"disk": "Hdd", "cd": "Cd", "network": "Pxe", "none": "None"}
 
@@ -116,7 +118,7 @@ class BootSystem(SystemWorkCommand):
         address = address_of(system)
         boot = boot_override(parsed_args)
         if boot is None:
-            return self.finish(Reply.of(system), address, parsed_args)
+            return SYSTEM_DETAILS, system_details(system)
         reply = self.client.patch(address, {"Boot": boot}, wait=parsed_args.wait)
         return self.finish(reply, address, parsed_args)
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from hawkfish.cli.base import BaseCommand, ShowCommand, seconds
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
@@ -93,6 +91,8 @@ class SerialLog(BaseCommand):
 
     def _pieces(self, address: str, *, follows: bool, deadline: float | None) -> Iterator[str]:
         """The log, piece by piece; ends at its end, or when following at the deadline."""
+        import httpx
+
         offset = 0
         while True:
             left = None if deadline is None else max(deadline - time.monotonic(), 0.1)

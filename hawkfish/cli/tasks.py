@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hawkfish.cli.base import ListCommand, ShowCommand, seconds
-from hawkfish.cli.client import Client
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import BAD_STATES, GOOD_STATES, TASKS, follow_task, why_failed
 from hawkfish.cli.tables import TASK_COLUMNS, TASK_DETAILS, task_details, task_row
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Client
 
 
 def find_task(client: Client, identity: str) -> dict[str, Any]:
