@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def open_service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
     """A callable that starts services on SQLite, or on the database that it is given."""
     opened = []
 
-    def open_it(database_url: str | None = None, **options: object) -> Service:
+    def open_it(database_url: str | None = None, **options: Any) -> Service:
         folder = tmp_path_factory.mktemp("service")
         (folder / "images").mkdir()
         (folder / "images" / IMAGE).write_bytes(b"content of a disk" * (5 << 15))

@@ -1,0 +1,199 @@
+"""The hypervisor's process killed and started again, and orders of power that cross each other."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.hosts import HostState
+from hawkfish.domain.machines import PowerState
+from hawkfish.domain.systems import ResetType, System
+from hawkfish.domain.tasks import TaskState
+from hawkfish.errors import HawkFishError
+from hawkfish.services.accepted import Accepted
+from hawkfish.testing.waiting import wait_until
+from tests.crash.conftest import URI
+from tests.support.service import Service, SimulatorProcess, new_system
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def service(open_service: Callable[..., Service]) -> Service:
+    service = open_service(sweep_seconds=1.0, driver_timeout=5.0)
+    service.start_ready_worker()
+    service.add_host("simulated", URI)
+    return service
+
+
+@pytest.fixture
+def simulator(service: Service) -> SimulatorProcess:
+    assert service.simulator is not None
+    return service.simulator
+
+
+def make(service: Service, *, power_on: bool = False) -> UUID:
+    accepted = service.application.systems.create(SYSTEM_ACTOR, new_system(f"m{next(NUMBERS)}", power_on=power_on))
+    assert service.wait(accepted.task).state is TaskState.COMPLETED
+    return accepted.subject_id
+
+
+def reset(service: Service, system_id: UUID, reset_type: ResetType) -> Accepted:
+    return service.application.systems.reset(SYSTEM_ACTOR, system_id, reset_type)
+
+
+def read(service: Service, system_id: UUID) -> System:
+    return service.application.systems.get(SYSTEM_ACTOR, system_id)
+
+
+def host_state(service: Service) -> HostState:
+    return service.application.hosts.get(SYSTEM_ACTOR, service.host_id).state
+
+
+def is_right(service: Service, system_id: UUID, power: PowerState) -> bool:
+    system = read(service, system_id)
+    return host_state(service) is HostState.UP and not system.stale and system.power_state is power
+
+
+def test_a_dead_hypervisor_marks_its_systems_stale_and_comes_back(
+    service: Service, simulator: SimulatorProcess
+) -> None:
+    on, off = make(service, power_on=True), make(service)
+    before = read(service, on).run_id
+    simulator.kill()
+    try:
+        wait_until(lambda: read(service, on).stale and read(service, off).stale, "stale systems", 3)
+        assert host_state(service) in {HostState.SUSPECT, HostState.DOWN}
+        assert read(service, on).power_state is PowerState.ON  # never Off because nobody answers
+        wait_until(lambda: host_state(service) is HostState.DOWN, "the host Down", 5)
+        failed = service.wait(reset(service, off, ResetType.ON).task)
+        assert failed.state is TaskState.FAILED
+        assert failed.error is not None
+        assert failed.error.name in {"HostUnavailable", "BackendTimeout"}
+    finally:
+        simulator.start()
+    wait_until(lambda: is_right(service, on, PowerState.ON) and is_right(service, off, PowerState.OFF), "the truth", 5)
+    assert read(service, on).run_id == before
+    assert service.wait(reset(service, off, ResetType.ON).task).state is TaskState.COMPLETED
+    assert service.remains() == []
+
+
+def test_what_changed_while_nobody_looked_is_seen_after_the_restart(
+    service: Service, simulator: SimulatorProcess
+) -> None:
+    on, off = make(service, power_on=True), make(service)
+    service.kill_worker()
+    driver = service.application.drivers.driver(service.host_id)
+    driver.power_off_machine(on)
+    driver.start_machine(off)
+    simulator.kill()
+    service.start_ready_worker()
+    simulator.start()
+    wait_until(lambda: is_right(service, on, PowerState.OFF) and is_right(service, off, PowerState.ON), "the truth", 5)
+
+
+def test_force_off_while_an_on_hangs_ends_off(service: Service, simulator: SimulatorProcess) -> None:
+    system = make(service)
+    with simulator.control() as control:
+        control.fail("start_machine", kind="delay", seconds=1.0)
+        on = reset(service, system, ResetType.ON)
+        wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, on.task.id).state is TaskState.RUNNING, "the On")
+        begun = time.monotonic()
+        off = reset(service, system, ResetType.FORCE_OFF)
+        assert service.wait(off.task).state is TaskState.COMPLETED
+        assert time.monotonic() - begun < 3
+    assert service.wait(on.task).state in {TaskState.CANCELLED, TaskState.COMPLETED}
+    assert service.machines()[system].power_state is PowerState.OFF
+    wait_until(lambda: is_right(service, system, PowerState.OFF), "Off", 3)
+    assert service.remains() == []
+
+
+def test_force_off_never_tells_off_while_a_start_is_under_way(service: Service, simulator: SimulatorProcess) -> None:
+    """The start hangs for longer than a ForceOff waits for it: what it says at its end is true a moment later too."""
+    system = make(service)
+    with simulator.control() as control:
+        control.fail("start_machine", kind="hang")
+        on = reset(service, system, ResetType.ON)
+        wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, on.task.id).state is TaskState.RUNNING, "the On")
+        off = reset(service, system, ResetType.FORCE_OFF)
+        assert off.task is not None
+        assert not service.application.tasks.wait(SYSTEM_ACTOR, off.task.id, 1.0).ended
+        control.clear_faults()
+        assert service.wait(off.task).state is TaskState.COMPLETED
+    assert service.machines()[system].power_state is PowerState.OFF
+    wait_until(lambda: is_right(service, system, PowerState.OFF), "Off", 3)
+
+
+def test_a_worker_killed_under_force_off_and_on_ends_off(service: Service, simulator: SimulatorProcess) -> None:
+    system = make(service)
+    with simulator.control() as control:
+        control.fail("start_machine", kind="delay", seconds=0.5)
+        on = reset(service, system, ResetType.ON)
+        wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, on.task.id).state is TaskState.RUNNING, "the On")
+        off = reset(service, system, ResetType.FORCE_OFF)
+        service.kill_worker()
+        service.start_ready_worker()
+        assert service.wait(off.task).state is TaskState.COMPLETED
+    assert service.wait(on.task).ended
+    wait_until(lambda: is_right(service, system, PowerState.OFF), "Off", 3)
+    assert service.remains() == []
+
+
+@pytest.mark.slow
+def test_power_ends_as_the_last_request_wants(service: Service) -> None:
+    """Whatever is asked in whatever order and pace, the last accepted request decides, and nothing is left."""
+    system = make(service)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([ResetType.ON, ResetType.FORCE_OFF, ResetType.FORCE_RESTART, ResetType.POWER_CYCLE]),
+                st.sampled_from(["at once", "a moment later", "when it has ended"]),
+            ),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def check(requests: list[tuple[ResetType, str]]) -> None:
+        tasks = []
+        for reset_type, pace in requests:
+            task = reset(service, system, reset_type).task
+            assert task is not None
+            tasks.append(task)
+            shown = read(service, system).power_state
+            if task.kind == "system.force-off":
+                assert shown in {PowerState.OFF, PowerState.POWERING_OFF}, shown
+            if pace != "at once":
+                service.application.tasks.wait(SYSTEM_ACTOR, task.id, 0.01 if pace == "a moment later" else 20)
+        states = [service.wait(task).state for task in tasks]
+        assert set(states) <= {TaskState.COMPLETED, TaskState.CANCELLED}
+        assert states[-1] is TaskState.COMPLETED
+        wanted = PowerState.OFF if requests[-1][0] is ResetType.FORCE_OFF else PowerState.ON
+        assert service.machines()[system].power_state is wanted
+        wait_until(lambda: is_right(service, system, wanted), f"{wanted}", 3)
+        assert service.remains() == []
+
+    check()
+
+
+def test_a_request_to_a_host_that_is_away_ends_with_our_error(service: Service, simulator: SimulatorProcess) -> None:
+    """Creating fails at once and is undone once the host is back: nothing is left behind."""
+    system = make(service, power_on=True)
+    simulator.kill()
+    try:
+        wait_until(lambda: read(service, system).stale, "stale systems", 3)
+        with pytest.raises(HawkFishError):
+            accepted = service.application.systems.create(SYSTEM_ACTOR, new_system("nowhere"))
+            raise service.application.tasks.error_of(service.wait(accepted.task))
+    finally:
+        simulator.start()
+    wait_until(lambda: is_right(service, system, PowerState.ON), "the truth", 5)
+    wait_until(lambda: service.remains() == [], "an end without remains", 10)
