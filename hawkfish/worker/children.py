@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("hawkfish.serve")
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -86,6 +86,7 @@ class Child:
             env={**os.environ, **self._environment},
             pass_fds=self._inherited,
             stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,  # stdout is for what the supervisor says to people
             start_new_session=True,
             preexec_fn=_before_exec,  # noqa: PLW1509  the supervisor has one thread
         )

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gunicorn.glogging import Logger
 
 from hawkfish import logs
@@ -33,6 +34,9 @@ class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         for log in (self.error_log, self.access_log):
             log.handlers[:] = []
             log.propagate = True
+        if _settings.log_level == "info":
+            self.error_log.setLevel(logging.WARNING)  # its comings and goings are the supervisor's news
+        logging.getLogger("geventwebsocket.handler").setLevel(logging.WARNING)  # the API has its own line a request
         self.cfg = cfg
 
 
@@ -47,6 +51,12 @@ def _raise_file_limit() -> None:
 def on_starting(_server: Any) -> None:
     """Gunicorn's hook in its first process; workers inherit the limit."""
     _raise_file_limit()
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Gunicorn's hook in each worker: clients that break off, or speak no TLS, are no errors of the service."""
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, ssl.SSLError, ConnectionError)
 
 
 def ssl_context(_config: Any, default_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -66,6 +76,7 @@ graceful_timeout = 3  # seconds for running requests at the end; their tasks go 
 keepalive = 75
 proc_name = "hawkfish-api"
 logger_class = PlainLogger
+control_socket_disable = True  # it would lie in the home folder, one for all installations
 if _settings.tls:
     _certificate = ensure_certificates(_settings)
     certfile = str(_certificate.certificate)

@@ -34,7 +34,9 @@ def prepare_data_dir(data_dir: Path) -> None:
         ConfigurationError: It cannot be made or written.
     """
     try:
-        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if not data_dir.is_dir():
+            data_dir.mkdir(parents=True, exist_ok=True)
+            data_dir.chmod(0o711)
         probe = data_dir / f".written-by-{os.getpid()}"
         probe.touch()
         probe.unlink()

@@ -21,7 +21,7 @@ from hawkfish.domain.systems import NewDisk, NewSystem
 from hawkfish.errors import AlreadyExists, BackendTimeout, ConfigurationError, HawkFishError
 from hawkfish.services.accepted import Accepted
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("hawkfish.serve")
 
 SIMULATED = "simulated"
 MOST_SYSTEMS = 100_000

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -37,7 +38,7 @@ from hawkfish.worker.preparation import (
     write_ready,
 )
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("hawkfish.serve")
 
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 START_SECONDS = 60.0
@@ -276,6 +277,19 @@ def _announce(settings: Settings, prepared: Prepared, ready_file: Path | None) -
     if ready_file is not None:
         write_ready(ready_file, content)
     _say(f"HawkFish answers at {settings.url}/redfish/v1/")
+    command = _command()
+    _say("Try next, in another terminal:")
+    _say(f"  {command} login")
+    _say(f"  {command} systems create first --memory 256M --disk 1G --on")
+    _say(f"  {command} systems ls")
+
+
+def _command() -> str:
+    """How a shell in this folder calls the command `hawkfish` of this installation."""
+    own = Path(sys.executable).parent / "hawkfish"
+    if shutil.which("hawkfish") == str(own):
+        return "hawkfish"
+    return os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own)
 
 
 def _say(line: str) -> None:
