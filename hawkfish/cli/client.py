@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -209,11 +210,30 @@ class Client:
         page = self.get(path, **parameters)
         while True:
             for member in page.get("Members", []):
-                yield member if "Id" in member else self.get(member["@odata.id"])
+                if "Id" in member:
+                    yield member
+                elif (found := self._if_there(member["@odata.id"])) is not None:
+                    yield found
             following = page.get("Members@odata.nextLink")
             if not following:
                 return
             page = self.get(str(following))
+
+    def _if_there(self, path: str) -> dict[str, Any] | None:
+        """A member; None if it has gone since the collection was read."""
+        try:
+            return self.get(path)
+        except CommandError as error:
+            if error.code is ExitCode.NOT_FOUND:
+                return None
+            raise
+
+    def named(self, collection: str, name: str) -> dict[str, Any]:
+        """A member by its name or id; for a name the service redirects."""
+        # These would lead out of the collection, or be the collection itself.
+        if name in {"", ".", ".."}:
+            raise CommandError(f"{name!r} is no name.", ExitCode.NOT_FOUND)
+        return self.get(f"{collection}/{quote(name, safe='')}")
 
     def _can_expand(self) -> bool:
         if self._expands is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,10 @@ class Doctor(ListCommand):
         """Gives a row for each check."""
         from hawkfish.cli.doctor_checks import Finding, installation_checks, machine_checks
 
-        checks = {**machine_checks(), **installation_checks(parsed_args.data_dir), "service": self._service}
+        if parsed_args.data_dir:
+            # For the settings and for the service that is looked for, alike.
+            os.environ["HF_DATA_DIR"] = parsed_args.data_dir
+        checks = {**machine_checks(), **installation_checks(), "service": self._service}
         findings = []
         for name, check in checks.items():
             try:

@@ -65,12 +65,12 @@ def machine_checks() -> Checks:
     }
 
 
-def installation_checks(data_dir: str | None) -> Checks:
+def installation_checks() -> Checks:
     """What belongs to the installation of this machine."""
     from hawkfish.config import load_settings
 
     def with_settings(check: Callable[[Settings], Finding]) -> Callable[[], Finding]:
-        return lambda: check(load_settings(data_dir=data_dir))
+        return lambda: check(load_settings())
 
     return {
         "plugins": plugins,

@@ -87,7 +87,8 @@ def _wait(
     try:
         with progress_line(app, task) as show:
             while True:
-                ended = _look_patiently(look, show)
+                left = PATIENCE if timeout is None else timeout - (time.monotonic() - started)
+                ended = _look_patiently(look, show, min(PATIENCE, left))
                 if ended is not None:
                     return ended
                 if timeout is not None and time.monotonic() - started + pause > timeout:
@@ -103,8 +104,8 @@ def _wait(
         ) from None
 
 
-def _look_patiently(look: Callable[[Show], Ended | None], show: Show) -> Ended | None:
-    deadline = time.monotonic() + PATIENCE
+def _look_patiently(look: Callable[[Show], Ended | None], show: Show, patience: float) -> Ended | None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             return look(show)

@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
 from hawkfish.cli.each import EachCommand
@@ -22,7 +21,7 @@ HOSTS = "/redfish/v1/Oem/HawkFish/Hosts"
 
 def find_host(client: Client, name: str) -> dict[str, Any]:
     """Reads a host by its name or id; for a name the service redirects."""
-    return client.get(f"{HOSTS}/{quote(name, safe='')}")
+    return client.named(HOSTS, name)
 
 
 class ListHosts(ListCommand):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
 from hawkfish.cli.each import EachCommand
@@ -30,7 +29,7 @@ SYSTEMS = "/redfish/v1/Systems"
 
 def find_system(client: Client, name: str) -> dict[str, Any]:
     """Reads a system by its name or UUID; for a name the service redirects."""
-    return client.get(f"{SYSTEMS}/{quote(name, safe='')}")
+    return client.named(SYSTEMS, name)
 
 
 def address_of(resource: dict[str, Any]) -> str:

@@ -119,22 +119,26 @@ def _credentials(variables: Mapping[str, str]) -> Credentials | None:
 
 
 def read_ready_file(variables: Mapping[str, str]) -> Mapping[str, Any]:
-    """What `hawkfish serve` has written into its data directory; empty where no service runs here."""
-    if data_dir := variables.get("HF_DATA_DIR"):
-        file = Path(data_dir).expanduser() / "ready.json"
-    else:
-        file = _default_data_dir() / "ready.json"
+    """What `hawkfish serve` has written into its data directory; empty where no service runs here that is yours."""
+    from hawkfish.config import _default_data_dir
+
+    folder = Path(variables["HF_DATA_DIR"]).expanduser() if variables.get("HF_DATA_DIR") else _default_data_dir()
     try:
-        found = json.loads(file.read_text("utf-8"))
-        os.kill(int(found["pid"]), 0)
-    except PermissionError:  # the process is there and belongs to another, or the file is not for us
-        return found if "found" in locals() else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads((folder / "ready.json").read_text("utf-8"))
+    except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("url"), str) else {}
+    if not isinstance(found, dict) or not isinstance(found.get("url"), str) or not _is_alive(found.get("pid")):
+        return {}
+    return found
 
 
-def _default_data_dir() -> Path:
-    from hawkfish.config import _default_data_dir as default
-
-    return default()
+def _is_alive(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hawkfish.cli.base import ListCommand, ShowCommand, seconds
 from hawkfish.cli.errors import CommandError, ExitCode
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def find_task(client: Client, identity: str) -> dict[str, Any]:
     """Reads a task."""
-    return client.get(f"{TASKS}/{quote(identity, safe='')}")
+    return client.named(TASKS, identity)
 
 
 class ListTasks(ListCommand):

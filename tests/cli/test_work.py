@@ -297,3 +297,52 @@ def test_no_secret_is_shown():
     done = run(Fake(), "-v", "systems", "show", "web1")
     assert TOKEN not in done.out + done.err
     assert "Wq7-plum" not in done.out + done.err
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "csv", "value"])
+def test_every_form_of_output_for_lists_and_single_things(form):
+    fake = Fake({f"GET {SYSTEMS}": ok({"Members": [{"@odata.id": SYSTEM_PATH}]})})
+    listed = run(fake, "systems", "ls", "-f", form)
+    assert (listed.code, listed.err) == (0, "")
+    assert "web1" in listed.out
+    assert ("2 GiB" if form == "table" else str(2 << 30)) in listed.out
+    if form != "csv":  # cliff has no such form for single things
+        shown = run(fake, "systems", "show", "web1", "-f", form)
+        assert "web1" in shown.out
+        assert ("2 GiB" if form == "table" else str(2 << 30)) in shown.out
+
+
+@pytest.mark.parametrize(
+    ("noun", "path", "columns"),
+    [
+        ("systems", SYSTEMS, ["Name", "ID", "Power", "State", "Host", "CPUs", "Memory"]),
+        (
+            "hosts",
+            "/redfish/v1/Oem/HawkFish/Hosts",
+            ["Name", "ID", "State", "Driver", "URI", "Hypervisor", "Virtualisation", "CPUs", "Memory"],
+        ),
+        ("tasks", "/redfish/v1/TaskService/Tasks", ["ID", "Name", "State", "Percent", "Subject", "Started"]),
+    ],
+)
+def test_shapes_of_lists_pages_and_what_vanishes(noun, path, columns):
+    first = ok(
+        {"Members": [{"@odata.id": f"{path}/1"}, {"@odata.id": f"{path}/gone"}], "Members@odata.nextLink": f"{path}-2"}
+    )
+    fake = Fake(
+        {
+            f"GET {path}": first,
+            f"GET {path}-2": ok({"Members": [{"@odata.id": f"{path}/2"}]}),
+            f"GET {path}/1": ok({"Id": "1", "Name": "one"}),
+            f"GET {path}/2": ok({"Id": "2", "Name": "two"}),
+        }
+    )
+    done = run(fake, noun, "ls", "-f", "json")
+    assert [row["Name"] for row in done.json] == ["one", "two"]
+    assert list(done.json[0]) == columns
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_cannot_lead_out_of_the_collection(name):
+    fake = Fake()
+    assert run(fake, "systems", "rm", "--yes", name).code == 3
+    assert not [request for request in fake.requests if "Systems" in request.url.path]
