@@ -1,6 +1,5 @@
 """The connection to a libvirtd that dies, freezes and comes back. These tests have a host of their own."""
 
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from hawkfish.domain.machines import MachineEventKind, PowerState
 from hawkfish.errors import BackendError, BackendTimeout, HostUnavailable
 from hawkfish.testing.waiting import wait_until
-from tests.support.libvirt_host import LibvirtHostBed, run_script, why_not
+from tests.support.libvirt_host import libvirt_host_bed, why_not
 
 pytestmark = pytest.mark.needs_libvirt
 
@@ -23,12 +22,8 @@ def libvirt_host():
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="hf-lv-", dir="/var/tmp"))
-    try:
-        run_script("up", "1", str(folder))
-        yield LibvirtHostBed(folder)
-    finally:
-        run_script("down", str(folder))
+    with libvirt_host_bed() as bed:
+        yield bed
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.context import HostConfig, PluginContext
 
 SCRIPT = Path(__file__).parents[1] / "testbed" / "libvirt-hosts"
+BEDS = Path("/var/tmp")
 INSTALLATION = "11111111-1111-4111-8111-111111111111"
 
 
@@ -122,18 +124,30 @@ def run_script(*arguments: str) -> None:
             raise RuntimeError(f"{SCRIPT.name} {' '.join(arguments)}: {output.read().decode()}")
 
 
+@contextlib.contextmanager
+def libvirt_host_bed() -> Iterator[LibvirtHostBed]:
+    """A host of its own, gone afterwards; what runs left behind that were killed themselves goes first."""
+    for left in BEDS.glob("hf-lv-*/owner"):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # another run may be at it too
+            if not Path(f"/proc/{int(left.read_text())}").exists():
+                run_script("down", str(left.parent))
+    folder = Path(tempfile.mkdtemp(prefix="hf-lv-", dir=BEDS))  # short: unix sockets live below it
+    (folder / "owner").write_text(str(os.getpid()))
+    try:
+        run_script("up", "1", str(folder))
+        yield LibvirtHostBed(folder)
+    finally:
+        run_script("down", str(folder))
+
+
 @pytest.fixture(scope="session")
 def libvirt_host() -> Iterator[LibvirtHostBed]:
     """A libvirt host of this session."""
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="hf-lv-", dir="/var/tmp"))  # short: unix sockets live below it
-    try:
-        run_script("up", "1", str(folder))
-        yield LibvirtHostBed(folder)
-    finally:
-        run_script("down", str(folder))
+    with libvirt_host_bed() as bed:
+        yield bed
 
 
 @pytest.fixture
