@@ -225,7 +225,7 @@ def handle_error(_req: falcon.Request, resp: falcon.Response, error: Exception, 
     """Falcon's handler for every exception."""
     answer = answer_of(error)
     resp.context.error = error
-    if answer.status >= 500:  # noqa: PLR2004  server errors
+    if answer.status >= 500 and answer.status != 501:  # noqa: PLR2004  501 tells of an option that is not there
         expected = isinstance(error, errors.HawkFishError)
         log.error("request.failed", error=str(error), kind=type(error).__name__, exc_info=None if expected else error)
     if answer.status == 401:  # noqa: PLR2004  Unauthorized

@@ -5,8 +5,11 @@ gunicorn -k geventwebsocket.gunicorn.workers.GeventWebSocketWorker hawkfish.api.
 
 from __future__ import annotations
 
+from hawkfish import logs
 from hawkfish.api.app import create_app
 from hawkfish.bootstrap import Application
 from hawkfish.config import load_settings
 
-app = create_app(Application.open(load_settings()))
+_settings = load_settings()
+logs.configure(log_format=_settings.log_format, level=_settings.log_level)
+app = create_app(Application.open(_settings))

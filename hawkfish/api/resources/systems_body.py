@@ -35,7 +35,7 @@ def system_document(system: System) -> Document:
         "Manufacturer": "HawkFish",
         "PowerState": system.power_state,
         "Status": status_of(system),
-        "ProcessorSummary": {"LogicalProcessorCount": system.vcpus, "CoreCount": system.vcpus},
+        "ProcessorSummary": dict.fromkeys(("Count", "CoreCount", "LogicalProcessorCount"), system.vcpus),
         "MemorySummary": {"TotalSystemMemoryGiB": in_gib(system.memory_mib)},
         "Boot": _boot(system),
         "Links": {"Chassis": [link(links.CHASSIS, identity)], "ManagedBy": [link(links.MANAGERS, identity)]},

@@ -35,7 +35,8 @@ def task_document(task: Task) -> Document:
         "PercentComplete": 100 if task.state is TaskState.COMPLETED else min(task.percent, 99),
         "StartTime": timestamp(task.created_at),
         "HidePayload": True,
-        "Messages": _messages(task),
+        # `Severity` is for old clients' eyes on errors; here it is deprecated.
+        "Messages": [{name: message[name] for name in message if name != "Severity"} for message in _messages(task)],
         "Oem": {
             "HawkFish": not_none(
                 **{"@odata.type": "#HawkFishTask.v1_0_0.Task"},

@@ -78,9 +78,7 @@ class DiskSchema(StrictSchema):
         """Makes the domain value."""
         gib = values.pop("capacity_gib", None)
         if gib is not None and "capacity_bytes" in values:
-            raise PropertyConflict(
-                "Send CapacityBytes or CapacityGiB, not both.", property="Disks/CapacityGiB", value=gib
-            )
+            raise refuse(PropertyConflict, "CapacityGiB", "stands beside CapacityBytes; send one of them", gib)
         if gib is not None:
             values["capacity_bytes"] = gib * GIB
         if "image" not in values and "capacity_bytes" not in values:

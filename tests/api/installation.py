@@ -1,0 +1,140 @@
+"""A whole installation for API tests: database, simulator process, worker thread; the API itself runs in the test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from falcon.testing import Result, TestClient
+
+from hawkfish.api.app import create_app
+from hawkfish.bootstrap import Application
+from hawkfish.config import Settings, load_settings
+from hawkfish.db import Database
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.worker import main as worker
+
+PASSWORD = "Quiet-Harbour-41"
+GIB = 1024**3
+START_SECONDS = 30.0
+
+
+@dataclass
+class Api:
+    """A client of the in-process API that is logged in as the administrator."""
+
+    application: Application
+    client: TestClient
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> Result:
+        if body is not None:
+            more["json"] = body
+        return self.client.simulate_request(method, path, headers={**self.headers, **(headers or {})}, **more)
+
+    def get(self, path: str, **more: Any) -> Result:
+        return self.call("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Result:
+        return self.call("POST", path, body, **more)
+
+    def patch(self, path: str, body: Any = None, **more: Any) -> Result:
+        return self.call("PATCH", path, body, **more)
+
+    def delete(self, path: str, **more: Any) -> Result:
+        return self.call("DELETE", path, **more)
+
+    def login(self, user_name: str, password: str) -> Api:
+        answer = self.client.simulate_post(
+            "/redfish/v1/SessionService/Sessions", json={"UserName": user_name, "Password": password}
+        )
+        assert answer.status_code == 201, answer.text
+        return Api(self.application, self.client, {"X-Auth-Token": answer.headers["X-Auth-Token"]})
+
+    def anonymous(self) -> Api:
+        return Api(self.application, self.client)
+
+    def finish(self, answer: Result) -> Result:
+        """The final answer of a request, however long it takes."""
+        if answer.status_code != 202:
+            return answer
+        monitor = answer.headers["Location"]
+        self.application.tasks.wait(SYSTEM_ACTOR, monitor.rpartition("/")[2], START_SECONDS)
+        return self.get(monitor)
+
+    def system(self, name: str, **more: Any) -> dict[str, Any]:
+        body = {"Name": name, "CPU": 1, "MemoryMiB": 512, "DiskGiB": 1, **more}
+        answer = self.finish(self.post("/redfish/v1/Systems", body))
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json
+        return made
+
+
+@contextmanager
+def simulator(data_dir: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "hawkfish.builtin.simulated.server"]
+    socket = data_dir / "simulator.sock"
+    command += ["--socket", str(socket), "--state", str(data_dir / "simulator.state")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "answers" in process.stdout.readline()
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@contextmanager
+def running_worker(settings: Settings) -> Iterator[None]:
+    stop, ready = threading.Event(), threading.Event()
+    thread = threading.Thread(target=worker.run, args=(settings, stop, ready.set), name="test-worker")
+    thread.start()
+    try:
+        assert ready.wait(START_SECONDS), "the worker did not start"
+        yield
+    finally:
+        stop.set()
+        thread.join(START_SECONDS)
+
+
+def prepare(data_dir: Path, database_url: str | None = None, **settings: Any) -> Settings:
+    """A migrated database with the administrator in it."""
+    chosen = load_settings({}, data_dir=data_dir, database_url=database_url, **settings)
+    database = Database(chosen.database_url)
+    database.upgrade()
+    database.close()
+    application = Application.open(chosen)
+    application.accounts.ensure_administrator(PASSWORD)
+    application.close()
+    return chosen
+
+
+def add_host(application: Application) -> None:
+    accepted = application.hosts.add(
+        SYSTEM_ACTOR, "rack1", "simulated", "simulated:///rack1?boot_seconds=0.1&shutdown_seconds=0.1"
+    )
+    assert accepted.task is not None
+    task = application.tasks.wait(SYSTEM_ACTOR, accepted.task.id, START_SECONDS)
+    assert task.state == "Completed", task.error
+
+
+@contextmanager
+def installation(data_dir: Path, database_url: str | None = None, **settings: Any) -> Iterator[Api]:
+    chosen = prepare(data_dir, database_url, **settings)
+    with simulator(data_dir), running_worker(chosen):
+        application = Application.open(chosen)
+        try:
+            add_host(application)
+            anonymous = Api(application, TestClient(create_app(application)))
+            yield anonymous.login("admin", PASSWORD)
+        finally:
+            application.close()
