@@ -35,6 +35,7 @@ setup(
         "psycopg[binary]>=3.3,<4",
         "rich>=14.2,<16",
         "sqlalchemy>=2.0.45,<2.2",
+        "stevedore>=5.5",
         "structlog>=25.5",
         "tenacity>=9.1,<10",
     ],

@@ -6,10 +6,13 @@ import argparse
 from typing import TYPE_CHECKING, ClassVar
 
 from cliff.command import Command
+from cliff.formatters.base import SingleFormatter
 from cliff.lister import Lister
 from cliff.show import ShowOne
+from stevedore.extension import Extension, ExtensionManager
 
 from hawkfish.cli.errors import CommandError, ExitCode
+from hawkfish.cli.output import CsvOne
 
 if TYPE_CHECKING:
     from hawkfish.cli.client import Client
@@ -48,6 +51,12 @@ class ListCommand(DisplayCommand, Lister):
 
 class ShowCommand(DisplayCommand, ShowOne):
     """A command that gives one thing with its properties."""
+
+    def _load_formatter_plugins(self) -> ExtensionManager[SingleFormatter]:
+        manager = super()._load_formatter_plugins()
+        found = Extension("csv", None, CsvOne, CsvOne())  # type: ignore[arg-type]  # it is ours, and no entry point's
+        manager.extensions.append(found)  # type: ignore[arg-type]  # the manager reads it by its base class
+        return manager
 
 
 def add_wait_options(parser: argparse.ArgumentParser) -> None:

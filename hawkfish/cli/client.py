@@ -168,7 +168,8 @@ class Client:
             sent["X-Auth-Token"] = self._token
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_repeat),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            # A write bound to an ETag may have been done, and would then be refused for its own change.
+            stop=tenacity.stop_after_attempt(1 if "If-Match" in sent else ATTEMPTS),
             wait=self._wait,
             reraise=True,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from cliff.columns import FormattableColumn
+from cliff.formatters.base import SingleFormatter
+from cliff.formatters.commaseparated import CSVLister
 
 KIB = 1024
 MIB = KIB**2
@@ -111,6 +113,23 @@ class YesNo(FormattableColumn[bool]):
     def human_readable(self) -> str:
         """In words."""
         return "yes" if self._value else "no"
+
+
+class CsvOne(SingleFormatter):
+    """One thing as CSV: a line of names and a line of values. cliff has CSV for lists only."""
+
+    def __init__(self) -> None:
+        self._lister = CSVLister()
+
+    def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the options of CSV."""
+        self._lister.add_argument_group(parser)
+
+    def emit_one(
+        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
+    ) -> None:
+        """Writes it."""
+        self._lister.emit_list(column_names, [data], stdout, parsed_args)
 
 
 def _shown(key: str, value: Any) -> str:

@@ -133,3 +133,19 @@ def test_a_spoilt_contexts_file_is_one_line(contexts_file):
     contexts_file.parent.mkdir(parents=True)
     contexts_file.write_text("{]")
     assert str(contexts_file) in run(None, "context", "ls").error
+
+
+def test_a_ca_that_cannot_be_trusted_is_one_line(tmp_path):
+    empty = tmp_path / "empty.crt"
+    empty.write_text("")
+    for file in (tmp_path / "none.crt", empty):
+        done = run(None, "--url", URL, "--ca-file", str(file), "systems", "ls")
+        assert done.code == 2
+        assert str(file) in done.error
+
+
+def test_a_write_bound_to_what_was_read_is_not_repeated_blindly():
+    fake = Fake({f"PATCH {SYSTEM_PATH}": httpx.ReadTimeout("lost")})
+    log_in(fake)
+    assert run(fake, "systems", "set", "web1", "--label", "a=b").code == 6
+    assert len(fake.sent("PATCH", SYSTEM_PATH)) == 1

@@ -306,10 +306,9 @@ def test_every_form_of_output_for_lists_and_single_things(form):
     assert (listed.code, listed.err) == (0, "")
     assert "web1" in listed.out
     assert ("2 GiB" if form == "table" else str(2 << 30)) in listed.out
-    if form != "csv":  # cliff has no such form for single things
-        shown = run(fake, "systems", "show", "web1", "-f", form)
-        assert "web1" in shown.out
-        assert ("2 GiB" if form == "table" else str(2 << 30)) in shown.out
+    shown = run(fake, "systems", "show", "web1", "-f", form)
+    assert "web1" in shown.out
+    assert ("2 GiB" if form == "table" else str(2 << 30)) in shown.out
 
 
 @pytest.mark.parametrize(
