@@ -79,7 +79,7 @@ def login(application: Application, ready: Mapping[str, str]) -> Iterator[None]:
             HF_PASSWORD=password,
             HF_CA_FILE=ready["ca_file"] or "",
             XDG_CONFIG_HOME=home,
-            CLIFF_FIT_WIDTH="1",
+            CLIFF_MAX_TERM_WIDTH=str(shutil.get_terminal_size().columns),
         )
         try:
             yield
