@@ -126,8 +126,9 @@ class PowerVerbs:
 
 def _refuse(system: System, reset_type: ResetType) -> None:
     if system.state is not SystemState.READY:
+        reason = f" ({system.failure})" if system.failure else ""
         raise Conflict(
-            f"The system {system.name} cannot be reset while it is {system.state}.",
+            f"The system {system.name} cannot be reset while it is {system.state}{reason}.",
             kind="ComputerSystem",
             id=str(system.id),
         )

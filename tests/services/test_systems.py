@@ -1,0 +1,573 @@
+"""Systems from the request to their end: what a user asks for, is refused, gets, and finds afterwards."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, Role
+from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, PowerState, UserMode
+from hawkfish.domain.storage import VolumeFormat
+from hawkfish.domain.systems import NewDisk, NewNetworkInterface, ResetType, SystemChanges, SystemState
+from hawkfish.domain.tasks import TaskState
+from hawkfish.errors import (
+    Aborted,
+    AlreadyExists,
+    BackendError,
+    Conflict,
+    HawkFishError,
+    MachineNotFound,
+    NoRoom,
+    NotFound,
+    NotPermitted,
+    PreconditionFailed,
+    PropertyConflict,
+    PropertyError,
+    PropertyInvalidFormat,
+    PropertyMissing,
+    PropertyOutOfRange,
+)
+from hawkfish.testing.waiting import wait_until
+from tests.services.access import at_once
+from tests.support.installation import KIB, MIB, READER, Installation, empty_qcow2
+
+
+def everything(installation):
+    """All that a system leaves: its row, its machine, its volumes."""
+    systems, count = installation.application.systems.page(SYSTEM_ACTOR)
+    with installation.application.database.read() as uow:
+        waiting = [task.title for task in uow.tasks.search(ended=False)]
+    return count, {item.name for item in systems}, installation.machines(), installation.volumes(), waiting
+
+
+def refused(installation: Installation, error: type[HawkFishError], key: str | None = None, **options) -> HawkFishError:
+    """Asks for what must be refused; nothing may have changed."""
+    before = everything(installation)
+    with pytest.raises(error) as caught:
+        installation.application.systems.create(SYSTEM_ACTOR, installation.new(**options), idempotency_key=key)
+    assert everything(installation) == before
+    return caught.value
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", [None, VolumeFormat.QCOW2, VolumeFormat.RAW])
+def test_an_empty_disk_has_the_size_and_the_format_asked_for(installation, format_):
+    system = installation.create(disks=(NewDisk(capacity_bytes=MIB + 1, format=format_),))
+    (disk,) = system.disks
+    assert (disk.capacity_bytes, disk.format) == (MIB + 512, format_ or VolumeFormat.QCOW2)
+    assert disk.volume_name in installation.volumes()
+    assert system.state is SystemState.READY
+    assert system.power_state is PowerState.OFF
+    assert installation.machine(system).disk_ids == (disk.id,)
+
+
+def content_of(installation, system, position=0):
+    with installation.application.drivers.pool(system.disks[position].pool_id, system.host_id) as (pool, host):
+        return b"".join(pool.download(host, system.disks[position].volume_name)), pool.find(
+            host, system.disks[position].volume_name
+        )
+
+
+@pytest.mark.parametrize("capacity", [None, 64 * KIB, 128 * KIB])
+def test_a_disk_from_a_raw_image_holds_its_bytes(installation, capacity):
+    data = os.urandom(64 * KIB)
+    (installation.images / "raw.img").write_bytes(data)
+    system = installation.create(disks=(NewDisk(image="raw.img", capacity_bytes=capacity),))
+    content, facts = content_of(installation, system)
+    assert content[: len(data)] == data
+    assert (facts.format, facts.capacity_bytes) == (VolumeFormat.RAW, capacity or 64 * KIB)
+    assert system.disks[0].image == str(installation.images / "raw.img")
+
+
+@pytest.mark.parametrize("capacity", [None, 4 * MIB])
+def test_a_disk_from_a_qcow2_image_is_one(installation, capacity):
+    (installation.images / "base.qcow2").write_bytes(empty_qcow2(2 * MIB))
+    system = installation.create(disks=(NewDisk(image="base.qcow2", capacity_bytes=capacity),))
+    _, facts = content_of(installation, system)
+    assert (facts.format, facts.capacity_bytes) == (VolumeFormat.QCOW2, capacity or 2 * MIB)
+
+
+def test_several_disks_keep_their_order(installation):
+    (installation.images / "raw.img").write_bytes(os.urandom(4 * KIB))
+    wanted = (
+        NewDisk(capacity_bytes=2 * MIB),
+        NewDisk(image="raw.img"),
+        NewDisk(capacity_bytes=MIB, format=VolumeFormat.RAW),
+    )
+    system = installation.create(disks=wanted)
+    assert [disk.capacity_bytes for disk in system.disks] == [2 * MIB, 4 * KIB, MIB]
+    assert installation.machine(system).disk_ids == tuple(disk.id for disk in system.disks)
+
+
+def test_a_disk_needs_a_size_or_an_image(installation):
+    error = refused(installation, PropertyMissing, disks=(NewDisk(capacity_bytes=MIB), NewDisk()))
+    assert error.data["property"] == "Disks/1/CapacityBytes"
+
+
+@pytest.mark.parametrize("capacity", [0, -1])
+def test_a_disk_of_nothing_is_refused(installation, capacity):
+    error = refused(installation, PropertyOutOfRange, disks=(NewDisk(capacity_bytes=capacity),))
+    assert error.data["property"] == "Disks/0/CapacityBytes"
+
+
+def test_a_disk_smaller_than_its_image_is_refused(installation):
+    (installation.images / "raw.img").write_bytes(bytes(MIB))
+    error = refused(installation, PropertyOutOfRange, disks=(NewDisk(image="raw.img", capacity_bytes=MIB - 1),))
+    assert error.data["property"] == "Disks/0/CapacityBytes"
+    assert str(MIB) in error.message
+
+
+def test_a_format_other_than_the_images_is_refused(installation):
+    (installation.images / "raw.img").write_bytes(bytes(MIB))
+    error = refused(installation, PropertyConflict, disks=(NewDisk(image="raw.img", format=VolumeFormat.QCOW2),))
+    assert error.data["property"] == "Disks/0/Format"
+
+
+def test_an_image_that_cannot_be_used_names_the_property_and_changes_nothing(installation):
+    error = refused(installation, PropertyConflict, disks=(NewDisk(capacity_bytes=MIB), NewDisk(image="absent.img")))
+    assert error.data["property"] == "Disks/1/Image"
+    assert "absent.img" in error.message
+
+
+# --- what is named and is not there, or is taken ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "property_"),
+    [
+        ({"host": "nowhere"}, "HostId"),
+        ({"disks": (NewDisk(capacity_bytes=MIB, pool="lake"),)}, "Disks/0/Pool"),
+        (
+            {"network_interfaces": (NewNetworkInterface(attachment=LibvirtNetwork(name="lost")),)},
+            "NetworkInterfaces/0/Network",
+        ),
+        ({"network_interfaces": (NewNetworkInterface(attachment=Bridge(name="br9")),)}, "NetworkInterfaces/0/Bridge"),
+    ],
+)
+def test_an_unknown_host_pool_or_network_is_named(installation, options, property_):
+    assert refused(installation, PropertyConflict, **options).data["property"] == property_
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "property_"),
+    [
+        ({"name": "web 1"}, PropertyInvalidFormat, "Name"),
+        ({"name": ""}, PropertyInvalidFormat, "Name"),
+        ({"name": "x" * 65}, PropertyInvalidFormat, "Name"),
+        ({"vcpus": 0}, PropertyOutOfRange, "CPU"),
+        ({"memory_mib": 0}, PropertyOutOfRange, "MemoryMiB"),
+    ],
+)
+def test_what_no_host_could_make_is_refused_by_its_property(installation, options, error, property_):
+    assert refused(installation, error, **options).data["property"] == property_
+
+
+def test_a_name_a_uuid_and_a_mac_address_belong_to_one_system(installation):
+    mac = "52:54:00:aa:bb:01"
+    first = installation.create(name="Taken", id=uuid4(), network_interfaces=(NewNetworkInterface(mac_address=mac),))
+    assert refused(installation, AlreadyExists, name="tAKEN").data["property"] == "Name"
+    assert refused(installation, AlreadyExists, id=first.id).data["property"] == "UUID"
+    again = (NewNetworkInterface(), NewNetworkInterface(mac_address=mac.upper()))
+    assert refused(installation, AlreadyExists, network_interfaces=again).data["property"] == "MACAddress"
+
+
+def test_one_mac_address_for_two_interfaces_is_refused(installation):
+    twice = tuple(NewNetworkInterface(mac_address=mac) for mac in ("52:54:00:aa:bb:02", "52:54:00:AA:BB:02"))
+    assert refused(installation, PropertyConflict, network_interfaces=twice).data["property"] == "NetworkInterfaces"
+
+
+def test_interfaces_without_an_address_get_free_ones(installation):
+    system = installation.create(network_interfaces=(NewNetworkInterface(),) * 3)
+    addresses = [item.mac_address for item in system.network_interfaces]
+    assert len(set(addresses)) == 3
+    assert all(address.startswith("52:54:00:") for address in addresses)
+    assert [item.attachment for item in system.network_interfaces] == [UserMode()] * 3
+    assert installation.machine(system).mac_addresses == tuple(addresses)
+    assert installation.create(network_interfaces=()).network_interfaces == ()
+
+
+def test_firmware_is_uefi_where_the_host_has_it_and_what_was_asked_for_else(installation):
+    assert installation.create().firmware is Firmware.UEFI
+    assert installation.machine(installation.create(firmware=Firmware.BIOS)).firmware is Firmware.BIOS
+
+
+def test_a_uuid_that_is_free_again_can_be_used_again(installation):
+    chosen = uuid4()
+    first = installation.create(id=chosen)
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, first.id))
+    assert installation.create(id=chosen).state is SystemState.READY
+
+
+def test_a_uuid_whose_creation_failed_can_be_used_again(installation):
+    chosen, new = uuid4(), installation.new()
+    installation.control.fail("define_machine", message="The rack is on fire.")
+    installation.failed(installation.application.systems.create(SYSTEM_ACTOR, replace(new, id=chosen)))
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, replace(new, id=chosen))
+    installation.done(accepted)
+    assert installation.get(accepted).state is SystemState.READY
+
+
+# --- room ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_room_tells_of_each_host_why(installation):
+    small = installation.host("memory_mib=512")
+    assert "512" in refused(installation, NoRoom, memory_mib=513, host=small.name).data["reasons"][small.name]
+    reasons = refused(installation, NoRoom, memory_mib=1 << 25, host=None).data["reasons"]
+    assert {"rack", small.name} <= set(reasons)
+    installation.create(host=small.name, memory_mib=300)
+    assert "212 MiB" in refused(installation, NoRoom, memory_mib=213, host=small.name).message
+    assert installation.create(host=small.name, memory_mib=212).host_name == small.name
+
+
+def test_a_machine_has_no_more_processors_than_its_host(installation):
+    few = installation.host("cpus=2")
+    assert "2 processors" in refused(installation, NoRoom, vcpus=3, host=few.name).message
+    assert installation.create(vcpus=2, host=few.name).vcpus == 2
+    assert installation.create(vcpus=2, host=few.name).vcpus == 2, "processors are shared"
+
+
+def test_systems_that_are_asked_for_at_once_never_share_memory(installation):
+    small = installation.host("memory_mib=1000")
+    outcomes = at_once(
+        *[
+            lambda: installation.application.systems.create(
+                SYSTEM_ACTOR, installation.new(host=small.name, memory_mib=300, disks=())
+            )
+        ]
+        * 6
+    )
+    accepted = [item for item in outcomes if not isinstance(item, Exception)]
+    assert len(accepted) == 3
+    assert all(isinstance(item, NoRoom) for item in outcomes if isinstance(item, Exception))
+    for item in accepted:
+        installation.done(item)
+
+
+def test_a_system_goes_where_the_pool_is_that_it_names(installation):
+    name = installation.name("rack")
+    accepted = installation.application.hosts.add(
+        SYSTEM_ACTOR, name, "simulated", f"simulated:///{name}?memory_mib=512", pool_path=str(installation.images / "p")
+    )
+    installation.done(accepted)
+    (pool,) = [pool for pool in installation.application.hosts.pools(SYSTEM_ACTOR) if accepted.subject_id in pool.hosts]
+    system = installation.create(host=None, disks=(NewDisk(capacity_bytes=MIB, pool=pool.name.upper()),))
+    assert system.host_name == name
+    assert system.disks[0].pool_id == pool.id
+
+
+# --- asked twice -----------------------------------------------------------------------------------------------------
+
+
+def test_an_equal_request_joins_the_one_that_runs(installation):
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    new = installation.new()
+    first = installation.application.systems.create(SYSTEM_ACTOR, new)
+    assert installation.application.systems.create(SYSTEM_ACTOR, new) == first
+    with pytest.raises(AlreadyExists):
+        installation.application.systems.create(SYSTEM_ACTOR, replace(new, memory_mib=256))
+    with pytest.raises(AlreadyExists):
+        installation.application.systems.create(Actor(user_name="other", role=Role.OPERATOR), new)
+    installation.control.clear_faults()
+    installation.done(first)
+    with pytest.raises(AlreadyExists):
+        installation.application.systems.create(SYSTEM_ACTOR, new)
+
+
+def test_a_key_names_a_request_for_good(installation):
+    small = installation.host("memory_mib=512")
+    new = installation.new(host=small.name, memory_mib=400, id=uuid4())
+    key = installation.name("key")
+    first = installation.application.systems.create(SYSTEM_ACTOR, new, idempotency_key=key)
+    installation.done(first)
+    again = installation.application.systems.create(SYSTEM_ACTOR, new, idempotency_key=key)
+    assert (again.subject_id, again.task.id) == (first.subject_id, first.task.id), "though there is no room for another"
+    with pytest.raises(Conflict, match="another request"):
+        installation.application.systems.create(SYSTEM_ACTOR, replace(new, memory_mib=16), idempotency_key=key)
+    assert installation.audited(f"system:{first.subject_id}") == [("systems.create", "allowed")]
+
+
+def test_a_key_whose_creation_failed_tells_so_again_and_makes_nothing(installation):
+    installation.control.fail("define_machine")
+    new, key = installation.new(id=uuid4()), installation.name("key")
+    first = installation.application.systems.create(SYSTEM_ACTOR, new, idempotency_key=key)
+    installation.failed(first)
+    before = everything(installation)
+    again = installation.application.systems.create(SYSTEM_ACTOR, new, idempotency_key=key)
+    assert again.task.id == first.task.id
+    assert again.task.state is TaskState.FAILED
+    assert everything(installation) == before
+
+
+# --- creation that fails ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "operation", ["create_volume", "write_upload", "finish_upload", "define_machine", "start_machine"]
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_creation_that_fails_leaves_nothing_and_tells_why(installation, operation, after):
+    (installation.images / "raw.img").write_bytes(os.urandom(64 * KIB))
+    before = everything(installation)
+    installation.control.fail(operation, message="The rack is on fire.", after=after)
+    new = installation.new(power_on=True, disks=(NewDisk(capacity_bytes=MIB), NewDisk(image="raw.img")))
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, new)
+    error = installation.failed(accepted)
+    assert isinstance(error, BackendError)
+    assert "The rack is on fire." in error.message
+    assert everything(installation) == before
+    with pytest.raises(NotFound):
+        installation.get(accepted)
+    assert installation.create(name=new.name).state is SystemState.READY, "the name is free, and nothing is locked"
+
+
+def test_a_creation_that_is_cancelled_leaves_nothing(installation):
+    before = everything(installation)
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
+    wait_until(lambda: installation.volumes() - before[3], "the disk is made")
+    installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    installation.control.clear_faults()
+    assert isinstance(installation.failed(accepted), Aborted)
+    assert everything(installation) == before
+
+
+def test_a_system_can_be_made_running(installation):
+    system = installation.create(power_on=True)
+    assert system.power_state is PowerState.ON
+    assert installation.machine(system).power_state is PowerState.ON
+
+
+def test_nothing_is_done_with_a_system_that_is_being_made(installation):
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
+    system = installation.get(accepted)
+    assert (system.state, system.power_state) == (SystemState.CREATING, None)
+    for attempt in (
+        lambda: installation.application.systems.delete(SYSTEM_ACTOR, system.id),
+        lambda: installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=2)),
+        lambda: installation.reset(system, ResetType.ON),
+        lambda: installation.application.systems.screenshot(SYSTEM_ACTOR, system.id),
+    ):
+        with pytest.raises(Conflict):
+            attempt()
+    installation.control.clear_faults()
+    installation.done(accepted)
+    assert installation.get(system).state is SystemState.READY
+
+
+# --- deleting --------------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_system_leaves_nothing(installation):
+    before = everything(installation)
+    system = installation.create()
+    accepted = installation.application.systems.delete(SYSTEM_ACTOR, system.id)
+    installation.done(accepted)
+    assert everything(installation) == before
+    with pytest.raises(NotFound):
+        installation.get(system)
+
+
+def test_a_system_that_is_on_is_not_deleted(installation):
+    system = installation.create(power_on=True)
+    with pytest.raises(Conflict, match="switch it off"):
+        installation.application.systems.delete(SYSTEM_ACTOR, system.id)
+    assert installation.get(system).state is SystemState.READY
+    assert installation.machine(system).power_state is PowerState.ON
+
+
+def test_a_deletion_is_joined_by_another(installation):
+    system = installation.create()
+    installation.control.fail("delete_volume", kind=FaultKind.HANG)
+    first = installation.application.systems.delete(SYSTEM_ACTOR, system.id)
+    assert installation.application.systems.delete(SYSTEM_ACTOR, system.id).task.id == first.task.id
+    assert installation.get(system).state is SystemState.DELETING
+    with pytest.raises(Conflict):
+        installation.reset(system, ResetType.ON)
+    installation.control.clear_faults()
+    installation.done(first)
+
+
+def test_a_deletion_that_fails_half_way_can_only_be_repeated(installation):
+    before = everything(installation)
+    system = installation.create()
+    installation.control.fail("delete_volume", message="The shelf is stuck.")
+    error = installation.failed(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    assert "The shelf is stuck." in error.message
+    left = installation.get(system)
+    assert left.state is SystemState.FAILED
+    assert "The shelf is stuck." in left.failure
+    with pytest.raises(Conflict, match="The shelf is stuck"):
+        installation.reset(system, ResetType.ON)
+    with pytest.raises(Conflict, match="The shelf is stuck"):
+        installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(asset_tag="x"))
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    assert everything(installation) == before
+
+
+def test_a_deletion_that_took_nothing_leaves_the_system_as_it_was(installation):
+    system = installation.create()
+    installation.control.fail("remove_machine", message="The rack is on fire.")
+    installation.failed(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    assert installation.get(system).state is SystemState.READY
+    assert installation.start(system).power_state is PowerState.ON
+
+
+def test_a_deletion_cancelled_in_line_leaves_the_system_as_it_was(installation):
+    system = installation.create()
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    update = installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=2))
+    deletion = installation.application.systems.delete(SYSTEM_ACTOR, system.id)
+    installation.application.tasks.cancel(SYSTEM_ACTOR, deletion.task.id)
+    installation.control.clear_faults()
+    assert installation.ended(deletion).state is TaskState.CANCELLED
+    installation.done(update)
+    assert installation.start(system).state is SystemState.READY
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_only_a_record_changes_at_once(installation):
+    system = installation.create()
+    changes = SystemChanges(description="of the east wing", asset_tag="A-7", labels={"team": "blue"})
+    accepted = installation.application.systems.update(SYSTEM_ACTOR, system.id, changes)
+    assert accepted.task is None
+    changed = installation.get(system)
+    assert (changed.description, changed.asset_tag, changed.labels) == ("of the east wing", "A-7", {"team": "blue"})
+    assert changed.version > system.version
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, changes)
+    assert installation.get(system).version == changed.version, "the same again is no change"
+
+
+def test_a_change_of_what_another_has_changed_is_refused(installation):
+    system = installation.create()
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(asset_tag="1"), system.version)
+    for changes in (SystemChanges(asset_tag="2"), SystemChanges(asset_tag="1"), SystemChanges(vcpus=2)):
+        with pytest.raises(PreconditionFailed):
+            installation.application.systems.update(SYSTEM_ACTOR, system.id, changes, system.version)
+    with pytest.raises(PreconditionFailed):
+        installation.application.systems.delete(SYSTEM_ACTOR, system.id, system.version)
+    assert installation.get(system).asset_tag == "1"
+
+
+def test_hardware_changes_are_seen_by_the_guest_at_its_next_start(installation):
+    system = installation.start(installation.create())
+    installation.done(
+        installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=3, memory_mib=256))
+    )
+    changed = installation.get(system)
+    assert (changed.vcpus, changed.memory_mib, changed.power_state) == (3, 256, PowerState.ON)
+    assert "Processors: 1  Memory: 128 MiB" in installation.serial(system)
+    assert "Processors: 3" not in installation.serial(system)
+    installation.done(installation.reset(system, ResetType.FORCE_OFF))
+    installation.start(system)
+    assert "Processors: 3  Memory: 256 MiB" in installation.serial(system)
+
+
+def test_a_hardware_change_that_fails_is_undone(installation):
+    system = installation.create()
+    installation.control.fail("define_machine", message="The rack is on fire.", after=True)
+    accepted = installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=4, asset_tag="new"))
+    assert "The rack is on fire." in installation.failed(accepted).message
+    left = installation.get(system)
+    assert (left.vcpus, left.asset_tag) == (1, "new")
+    assert installation.machine(system).vcpus == 1
+    installation.start(system)
+    assert "Processors: 1 " in installation.serial(system)
+
+
+def test_of_two_hardware_changes_the_later_holds(installation):
+    system = installation.create()
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    first = installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=4))
+    second = installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=1))
+    installation.control.clear_faults()
+    installation.done(first)
+    installation.done(second)
+    assert (installation.get(system).vcpus, installation.machine(system).vcpus) == (1, 1)
+
+
+def test_more_than_the_host_has_is_refused_and_less_is_not(installation):
+    small = installation.host("cpus=4&memory_mib=1024")
+    system = installation.create(host=small.name, memory_mib=512)
+    installation.create(host=small.name, memory_mib=256)
+    for changes, property_ in (
+        (SystemChanges(vcpus=5), "Oem/HawkFish/CPU"),
+        (SystemChanges(memory_mib=769), "Oem/HawkFish/MemoryMiB"),
+    ):
+        with pytest.raises(PropertyError) as caught:
+            installation.application.systems.update(SYSTEM_ACTOR, system.id, changes)
+        assert caught.value.data["property"] == property_
+    installation.done(installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(memory_mib=768)))
+    installation.done(installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(memory_mib=128)))
+
+
+def test_a_machine_that_is_gone_is_not_defined_anew_by_a_change(installation):
+    system = installation.create()
+    installation.application.drivers.driver(system.host_id).remove_machine(system.id)
+    accepted = installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=2))
+    assert isinstance(installation.failed(accepted), MachineNotFound)
+    assert system.name not in installation.machines()
+    assert installation.get(system).vcpus == 1
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+
+
+# --- seeing, and who may ---------------------------------------------------------------------------------------------
+
+
+def test_systems_are_found_by_id_and_by_name_and_listed_by_name(installation):
+    system = installation.create(name=installation.name("Findable"))
+    assert installation.application.systems.get(SYSTEM_ACTOR, system.name.upper()) == system
+    assert installation.application.systems.get(SYSTEM_ACTOR, str(system.id)) == system
+    systems, count = installation.application.systems.page(READER)
+    assert count == len(systems)
+    assert [item.name.lower() for item in systems] == sorted(item.name.lower() for item in systems)
+    piece, _ = installation.application.systems.page(READER, skip=1, top=1)
+    assert piece == systems[1:2]
+    ids, _ = installation.application.systems.references(READER, skip=1, top=1)
+    assert ids == [systems[1].id]
+    with pytest.raises(NotFound):
+        installation.application.systems.get(SYSTEM_ACTOR, UUID(int=1))
+
+
+def test_every_change_asks_for_the_right_and_is_written_down(installation):
+    system = installation.create(power_on=True)
+    subject = f"system:{system.id}"
+    attempts = {
+        "systems.update": lambda: installation.application.systems.update(
+            READER, system.id, SystemChanges(asset_tag="x")
+        ),
+        "systems.delete": lambda: installation.application.systems.delete(READER, system.id),
+        "systems.reset": lambda: installation.application.systems.reset(READER, system.id, ResetType.FORCE_OFF),
+        "systems.screenshot": lambda: installation.application.systems.screenshot(READER, system.id),
+        "systems.serial_log": lambda: installation.application.systems.serial_log(READER, system.id),
+    }
+    before = installation.get(system)
+    for attempt in attempts.values():
+        with pytest.raises(NotPermitted):
+            attempt()
+    with pytest.raises(NotPermitted):
+        installation.application.systems.create(READER, installation.new(name="never"))
+    assert installation.audited("system:never") == [("systems.create", "denied")]
+    assert installation.audited(subject)[1:] == [(verb, "denied") for verb in attempts]
+    assert installation.get(system) == before
+    assert installation.application.systems.get(READER, system.id) == before
+
+
+def test_every_change_leaves_one_row_in_the_trail(installation):
+    system = installation.create()
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(asset_tag="x"))
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(asset_tag="x"))
+    installation.done(installation.reset(system, ResetType.ON))
+    installation.done(installation.reset(system, ResetType.FORCE_OFF))
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    verbs = ["systems.create", "systems.update", "systems.reset", "systems.reset", "systems.delete"]
+    assert installation.audited(f"system:{system.id}") == [(verb, "allowed") for verb in verbs]
