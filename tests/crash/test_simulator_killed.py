@@ -49,6 +49,12 @@ def reset(service: Service, system_id: UUID, reset_type: ResetType) -> Accepted:
     return service.application.systems.reset(SYSTEM_ACTOR, system_id, reset_type)
 
 
+def wait_state(service: Service, accepted: Accepted, *states: TaskState) -> None:
+    task = accepted.task
+    assert task is not None
+    wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, task.id).state in states, f"{states}", 10)
+
+
 def read(service: Service, system_id: UUID) -> System:
     return service.application.systems.get(SYSTEM_ACTOR, system_id)
 
@@ -104,7 +110,7 @@ def test_force_off_while_an_on_hangs_ends_off(service: Service, simulator: Simul
     with simulator.control() as control:
         control.fail("start_machine", kind="delay", seconds=1.0)
         on = reset(service, system, ResetType.ON)
-        wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, on.task.id).state is TaskState.RUNNING, "the On")
+        wait_state(service, on, TaskState.RUNNING)
         begun = time.monotonic()
         off = reset(service, system, ResetType.FORCE_OFF)
         assert service.wait(off.task).state is TaskState.COMPLETED
@@ -121,7 +127,7 @@ def test_force_off_never_tells_off_while_a_start_is_under_way(service: Service, 
     with simulator.control() as control:
         control.fail("start_machine", kind="hang")
         on = reset(service, system, ResetType.ON)
-        wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, on.task.id).state is TaskState.RUNNING, "the On")
+        wait_state(service, on, TaskState.RUNNING)
         off = reset(service, system, ResetType.FORCE_OFF)
         assert off.task is not None
         assert not service.application.tasks.wait(SYSTEM_ACTOR, off.task.id, 1.0).ended
@@ -136,7 +142,7 @@ def test_a_worker_killed_under_force_off_and_on_ends_off(service: Service, simul
     with simulator.control() as control:
         control.fail("start_machine", kind="delay", seconds=0.5)
         on = reset(service, system, ResetType.ON)
-        wait_until(lambda: service.application.tasks.get(SYSTEM_ACTOR, on.task.id).state is TaskState.RUNNING, "the On")
+        wait_state(service, on, TaskState.RUNNING)
         off = reset(service, system, ResetType.FORCE_OFF)
         service.kill_worker()
         service.start_ready_worker()
@@ -184,16 +190,33 @@ def test_power_ends_as_the_last_request_wants(service: Service) -> None:
     check()
 
 
-def test_a_request_to_a_host_that_is_away_ends_with_our_error(service: Service, simulator: SimulatorProcess) -> None:
-    """Creating fails at once and is undone once the host is back: nothing is left behind."""
+def test_no_system_is_placed_on_a_host_that_is_away(service: Service, simulator: SimulatorProcess) -> None:
     system = make(service, power_on=True)
     simulator.kill()
     try:
         wait_until(lambda: read(service, system).stale, "stale systems", 3)
         with pytest.raises(HawkFishError):
-            accepted = service.application.systems.create(SYSTEM_ACTOR, new_system("nowhere"))
-            raise service.application.tasks.error_of(service.wait(accepted.task))
+            service.application.systems.create(SYSTEM_ACTOR, new_system("nowhere"))
     finally:
         simulator.start()
     wait_until(lambda: is_right(service, system, PowerState.ON), "the truth", 5)
     wait_until(lambda: service.remains() == [], "an end without remains", 10)
+
+
+def test_a_creation_that_loses_its_host_is_undone_when_the_host_is_back(
+    service: Service, simulator: SimulatorProcess
+) -> None:
+    with simulator.control() as control:
+        control.fail("start_machine", kind="hang")
+        accepted = service.application.systems.create(SYSTEM_ACTOR, new_system("cut-off", power_on=True))
+        wait_until(lambda: accepted.subject_id in service.machines(), "the machine")
+    simulator.kill()
+    try:
+        wait_state(service, accepted, TaskState.UNDOING, TaskState.UNDO_WAITING)
+    finally:
+        simulator.start()
+    task = service.wait(accepted.task, 20)
+    assert task.state is TaskState.FAILED
+    assert task.error is not None
+    assert task.error.name == "HostUnavailable"
+    assert service.remains() == []

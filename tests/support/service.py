@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from hawkfish.db.models.systems import SystemRow, VolumeRow
 from hawkfish.db.models.tasks import TaskLimitRow, TaskLockRow
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.machines import Firmware
-from hawkfish.domain.systems import NewDisk, NewSystem, System, SystemState
+from hawkfish.domain.systems import NewDisk, NewSystem, ResetType, System, SystemState
 from hawkfish.domain.tasks import Task
 from hawkfish.errors import NotFound
 from hawkfish.plugins.compute import HostStorage
@@ -169,6 +168,8 @@ class Service:
     settings: dict[str, Any]
     host_id: UUID = NO_HOST
     worker: int = 0
+    foreign: frozenset[UUID] = frozenset()
+    """Machines that the host had before."""
 
     @classmethod
     def open(cls, folder: Path, database_url: str, *, simulator: bool = True, **settings: Any) -> Service:
@@ -210,6 +211,7 @@ class Service:
         self.host_id = accepted.subject_id
         task = self.wait(accepted.task)
         assert task.error is None, task.error
+        self.foreign = frozenset(self.machines())
 
     def wait(self, task: Task | None, seconds: float = 30.0) -> Task:
         """Waits for the end of a task."""
@@ -228,10 +230,10 @@ class Service:
     # --- what is really there ------------------------------------------------------------------------------------
 
     def machines(self) -> dict[UUID, Any]:
-        """The machines of the host, as its driver sees them."""
+        """The machines that the host has got since it was added, as its driver sees them."""
         found = self.application.drivers.driver(self.host_id).list_machines()
         assert len({machine.id for machine in found}) == len(found)
-        return {machine.id: machine for machine in found}
+        return {machine.id: machine for machine in found if machine.id not in self.foreign}
 
     def volumes(self) -> set[str]:
         """Names of the volumes of the host's pools, as its driver sees them."""
@@ -272,14 +274,10 @@ class Service:
 
     def delete_all(self) -> None:
         """Switches all off and deletes them; a worker must run."""
-        systems, _ = self.application.systems.page(SYSTEM_ACTOR)
-        driver = self.application.drivers.driver(self.host_id)
-        for system in systems:
-            driver.power_off_machine(system.id)
-        end = time.monotonic() + START_SECONDS
-        while systems and time.monotonic() < end:
-            ready = [system for system in systems if not system.is_running]
-            for accepted in [self.application.systems.delete(SYSTEM_ACTOR, system.id) for system in ready]:
-                self.wait(accepted.task)
-            systems, _ = self.application.systems.page(SYSTEM_ACTOR)
-        assert not systems
+        verbs = self.application.systems
+        found, _ = verbs.page(SYSTEM_ACTOR)
+        for accepted in [verbs.reset(SYSTEM_ACTOR, system.id, ResetType.FORCE_OFF) for system in found]:
+            self.wait(accepted.task)
+        for accepted in [verbs.delete(SYSTEM_ACTOR, system.id) for system in found]:
+            self.wait(accepted.task)
+        assert verbs.page(SYSTEM_ACTOR) == ([], 0)
