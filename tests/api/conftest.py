@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.api.installation import Api, installation
+from hawkfish.bootstrap import Application
+from tests.api.installation import PASSWORD, Api, add_host, installation, prepare, running_worker, simulator
+from tests.api.live import gunicorn
 
 
 @pytest.fixture(scope="package", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_postgresql)])
@@ -21,3 +24,22 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     # Locked-out sources are another test's matter; here one address fails on purpose, again and again.
     with installation(data_dir, url, lockout_threshold=0, sync_wait_ms=5000, graceful_timeout=8, tls=False) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API under gunicorn with two workers, its database SQLite; with one simulated host."""
+    data_dir: Path = tmp_path_factory.mktemp("live")
+    settings = prepare(data_dir, tls=False)
+    with simulator(data_dir), running_worker(settings), gunicorn(data_dir) as address:
+        application = Application.open(settings)
+        add_host(application)
+        application.close()
+        yield address
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[httpx.Client]:
+    """A client of the served API, with the administrator's password."""
+    with httpx.Client(base_url=url, auth=("admin", PASSWORD), timeout=30, trust_env=False) as opened:
+        yield opened
