@@ -17,7 +17,7 @@ from hawkfish.domain.accounts import Actor
 from hawkfish.domain.machines import BootDevice, PowerState, StartOptions
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
-from hawkfish.errors import ActionNotSupported, BackendTimeout, Conflict, HawkFishError, MachineNotFound
+from hawkfish.errors import ActionNotSupported, BackendError, BackendTimeout, Conflict, HawkFishError, MachineNotFound
 from hawkfish.plugins.compute import (
     ComputeDriver,
     SupportsBootOverride,
@@ -229,7 +229,11 @@ class PowerTasks:
             raise machine_gone(system, "start")
         boot = self._accepted_boot(ctx)
         if machine.power_state is PowerState.OFF:
-            start_machine(driver, system, boot)
+            try:
+                start_machine(driver, system, boot)
+            except BackendError:
+                if self._is_off(system, driver):  # else the start took effect, though its answer was lost
+                    raise
         elif machine.run_id == ctx.results["look"]["run_id"]:
             return None
         return boot

@@ -329,11 +329,10 @@ def test_a_creation_that_fails_leaves_nothing_and_tells_why(installation, operat
 
 def test_a_creation_that_is_cancelled_leaves_nothing(installation):
     before = everything(installation)
-    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    installation.control.fail("define_machine", kind=FaultKind.DELAY, seconds=1.5)  # the worker hears of the request
     accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
     wait_until(lambda: installation.volumes() - before[3], "the disk is made")
     installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
-    installation.control.clear_faults()
     assert isinstance(installation.failed(accepted), Aborted)
     assert everything(installation) == before
 
