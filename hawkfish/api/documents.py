@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -41,6 +42,42 @@ class Document:
         return self.render()[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A resource's bytes, its ETag, and its header `Link`."""
+
+    content: bytes
+    etag: str
+    schema: str | None
+
+
+class RenderedCache:
+    """Ready bytes of what is read most, each under a stamp that changes with what it shows.
+
+    A body may be newer than the stamp it is kept under, never older: the stamp is read first. It holds nothing that depends on
+    the reader, whose right to read is judged for every request before this is asked.
+    """
+
+    def __init__(self, size: int = 4096) -> None:
+        self._size = size
+        self._kept: dict[str, tuple[Hashable, Rendered]] = {}
+
+    def get(self, key: str, stamp: Hashable) -> Rendered | None:
+        """What is kept under that stamp."""
+        kept = self._kept.get(key)
+        return kept[1] if kept is not None and kept[0] == stamp else None
+
+    def put(self, key: str, stamp: Hashable, document: Document) -> Rendered:
+        """Renders a document and keeps it."""
+        content, etag = document.render()
+        rendered = Rendered(content, etag, described_by(document.body["@odata.type"]))
+        self._kept.pop(key, None)
+        while len(self._kept) >= self._size:
+            self._kept.pop(next(iter(self._kept)), None)
+        self._kept[key] = (stamp, rendered)
+        return rendered
+
+
 def dump(body: dict[str, Any]) -> bytes:
     """JSON as it is sent."""
     return json.dumps(body, separators=(",", ":")).encode()
@@ -49,15 +86,19 @@ def dump(body: dict[str, Any]) -> bytes:
 def send(req: falcon.Request, resp: falcon.Response, document: Document, status: int = 200) -> None:
     """Sends a resource; 304 where the client has it already."""
     content, etag = document.render()
-    resp.set_header("ETag", etag)
-    schema = described_by(document.body["@odata.type"])
-    if schema is not None:
-        resp.set_header("Link", schema)
-    if req.method in {"GET", "HEAD"} and _matches(req.get_header("If-None-Match"), etag):
+    send_rendered(req, resp, Rendered(content, etag, described_by(document.body["@odata.type"])), status)
+
+
+def send_rendered(req: falcon.Request, resp: falcon.Response, rendered: Rendered, status: int = 200) -> None:
+    """As `send`, with bytes that are ready."""
+    resp.set_header("ETag", rendered.etag)
+    if rendered.schema is not None:
+        resp.set_header("Link", rendered.schema)
+    if req.method in {"GET", "HEAD"} and _matches(req.get_header("If-None-Match"), rendered.etag):
         resp.status = 304
         return
     resp.status = status
-    resp.data = content
+    resp.data = rendered.content
 
 
 def require_match(req: falcon.Request, document: Document) -> None:

@@ -393,3 +393,25 @@ def test_a_host_with_systems_is_kept(api: Api) -> None:
     answer = api.delete(f"{HOSTS}/{host.id}")
     assert answer.status_code == 409
     assert json.dumps(answer.json)
+
+
+def test_what_is_kept_ready_is_never_old_news(api: Api) -> None:
+    system = api.system(fresh())
+    path = system["@odata.id"]
+    for number in range(5):
+        assert api.get(path).json["AssetTag"] == ("" if number == 0 else str(number - 1))
+        assert api.get(path).content == api.get(path).content
+        api.patch(path, {"AssetTag": str(number)})
+    host = next(item for item in api.application.hosts.list(SYSTEM_ACTOR) if item.name == "rack1")
+    before = api.get(path).json["@odata.etag"]
+    with api.application.database.write() as uow:
+        uow.systems.mark_stale(host.id)
+    stale = api.get(path)
+    assert stale.headers["ETag"] != before
+    assert api.anonymous().get(path).status_code == 401
+    reset = api.post(f"{path}/Actions/ComputerSystem.Reset", {"ResetType": "On"})
+    assert api.finish(reset).status_code == 204
+    assert api.get(path).json["PowerState"] == "On"
+    api.finish(api.post(f"{path}/Actions/ComputerSystem.Reset", {"ResetType": "ForceOff"}))
+    assert api.finish(api.delete(path)).status_code == 204
+    assert api.get(path).status_code == 404

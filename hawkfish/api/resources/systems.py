@@ -9,12 +9,13 @@ import falcon
 
 from hawkfish.api import links
 from hawkfish.api.accepted import idempotency_key, settle
-from hawkfish.api.documents import Document, dump, expected_version, send
+from hawkfish.api.documents import Document, RenderedCache, dump, expected_version, send, send_rendered
 from hawkfish.api.offload import offload
 from hawkfish.api.queries import read_number
 from hawkfish.api.resources.base import Collection, Resource
 from hawkfish.api.resources.systems_body import MODE_OF, screenshot_uri, serial_log_document, system_document
 from hawkfish.api.schemas.systems import NewSystemSchema, NoParametersSchema, ResetSchema, SystemPatchSchema
+from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.machines import Firmware
 from hawkfish.domain.systems import System
@@ -69,11 +70,19 @@ class SystemPart(Resource):
 
 
 class SystemResource(SystemPart):
-    """One system."""
+    """One system; nearly every step of every client begins with reading it."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(application)
+        self._cache = RenderedCache()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows the system as it was last observed."""
-        send(req, resp, system_document(self.find(req, system_id)))
+        stamp = offload(self.application.systems.stamp, req.context.actor, system_id)
+        rendered = None if stamp is None else self._cache.get(system_id, stamp)
+        if rendered is None:
+            rendered = self._cache.put(system_id, stamp, system_document(self.find(req, system_id)))
+        send_rendered(req, resp, rendered)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Changes the system."""

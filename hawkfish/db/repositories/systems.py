@@ -89,6 +89,15 @@ class SystemRepository:
             )
         return system
 
+    def stamp(self, system_id: str) -> tuple[int, int] | None:
+        """Versions of the system and of its host: while they stay, so does all that the system shows. None where there is none."""
+        row = self._session.execute(
+            select(SystemRow.version, HostRow.version)
+            .join(HostRow, HostRow.id == SystemRow.host_id)
+            .where(SystemRow.id == system_id)
+        ).one_or_none()
+        return None if row is None else (row[0], row[1])
+
     def on_host(self, host_id: UUID) -> list[System]:
         """All systems of a host."""
         return self._to_systems(self._session.scalars(select(SystemRow).where(SystemRow.host_id == str(host_id))).all())
