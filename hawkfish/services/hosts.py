@@ -219,13 +219,15 @@ def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str | None) -> Pool:
     Hosts share the definition, never the folder: each keeps its own volumes, and a path of None is a place in each host's own
     data folder.
     """
+    uow.serialize_on([PLACEMENT])
+    host = uow.hosts.get(host_id)  # it may have been removed by now
     known = uow.pools.all()
     for pool in known:
         if pool.type == POOL_TYPE and pool.config.get("path") == path:
             break
     else:
         taken = {pool.name.lower() for pool in known}
-        name = POOL_NAME if POOL_NAME not in taken else f"{POOL_NAME}-{uow.hosts.get(host_id).name}"
+        name = POOL_NAME if POOL_NAME not in taken else f"{POOL_NAME}-{host.name}"
         pool = uow.pools.ensure(name, POOL_TYPE, {} if path is None else {"path": path})
     uow.pools.attach(pool.id, host_id, ready=False)
     return pool
@@ -239,5 +241,5 @@ def _record_facts(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
 
 def _record_pool(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
     if result:
-        host_id = UUID(ctx.arguments["host_id"])
+        host_id = uow.hosts.get(ctx.arguments["host_id"]).id
         uow.pools.attach(UUID(result["pool_id"]), host_id, ready=True, stats=PoolStats(**result["stats"]))

@@ -1,0 +1,176 @@
+"""What is shown of machines that change without us, and of hosts that do not answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.hosts import HostState
+from hawkfish.domain.machines import MachineStamp, PowerState
+from hawkfish.domain.systems import ResetType, SystemChanges, SystemState
+from hawkfish.services.machines import machine_spec
+from hawkfish.services.observation import Observer
+from hawkfish.testing.waiting import wait_until
+from tests.support.installation import GUEST, open_installation
+
+SOON = 2.0
+"""Seconds within which what a hypervisor reports is shown."""
+ON, OFF = PowerState.ON, PowerState.OFF
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory, sqlite_template):
+    """An installation whose sweep comes so seldom that only events can be what is seen."""
+    folder = tmp_path_factory.mktemp("calm")
+    (folder / "hawkfish.db").write_bytes(sqlite_template.read_bytes())
+    with open_installation(folder, f"sqlite:///{folder / 'hawkfish.db'}", sweep_seconds=3600.0) as installation:
+        watcher = f"watch-{installation.application.hosts.get(SYSTEM_ACTOR, 'rack').id}"
+        wait_until(lambda: watcher in {thread.name for thread in threading.enumerate()}, "the host is watched")
+        yield installation
+
+
+def driver(installation, system):
+    return installation.application.drivers.driver(system.host_id)
+
+
+def soon(condition, what):
+    wait_until(condition, what, SOON)
+
+
+@pytest.mark.parametrize("how", ["shuts_down", "crashes"])
+def test_a_guest_that_goes_off_by_itself_is_shown_off_soon(calm, how):
+    system = calm.start(calm.create())
+    getattr(calm.control, f"guest_{how}")("rack", system.id)
+    soon(lambda: calm.get(system).power_state is OFF, "it shows Off")
+    now = calm.get(system)
+    assert (now.run_id, now.failure, now.stale) == (None, "", False)
+
+
+def test_what_others_do_to_a_machine_is_shown_soon(calm):
+    system = calm.create()
+    driver(calm, system).start_machine(system.id)
+    soon(lambda: calm.get(system).power_state is ON, "it shows On")
+    driver(calm, system).pause_machine(system.id)
+    soon(lambda: calm.get(system).power_state is PowerState.PAUSED, "it shows Paused")
+    driver(calm, system).resume_machine(system.id)
+    soon(lambda: calm.get(system).power_state is ON, "it shows On again")
+    run_id = calm.get(system).run_id
+    driver(calm, system).power_off_machine(system.id)
+    driver(calm, system).start_machine(system.id)
+    soon(lambda: calm.get(system).run_id not in {None, run_id}, "it shows the new run")
+
+
+def test_a_machine_that_is_gone_is_off_and_says_what_is_wrong_until_it_is_back(calm):
+    system = calm.start(calm.create())
+    driver(calm, system).power_off_machine(system.id)
+    driver(calm, system).remove_machine(system.id)
+    soon(lambda: calm.get(system).failure, "it says that its machine is gone")
+    gone = calm.get(system)
+    assert (gone.state, gone.power_state, gone.run_id) == (SystemState.READY, OFF, None)
+    assert "no longer defined on rack" in gone.failure
+    # The same look again is no news.
+    version = gone.version
+    Observer(calm.application.database, calm.application.drivers).sweep(system.host_id)
+    assert calm.get(system).version == version
+    driver(calm, system).define_machine(rebuilt(calm, system))
+    soon(lambda: not calm.get(system).failure, "it is back")
+    assert calm.start(system).power_state is ON
+
+
+def rebuilt(installation, system):
+    installation_id = str(installation.application.service_info.installation_id)
+    stamp = MachineStamp(installation_id=installation_id, task_id="admin", epoch=1)
+    return machine_spec(system, installation.application.drivers, stamp)
+
+
+def test_a_system_whose_machine_is_gone_can_be_deleted(calm):
+    system = calm.create()
+    driver(calm, system).remove_machine(system.id)
+    soon(lambda: calm.get(system).failure, "it says that its machine is gone")
+    calm.done(calm.application.systems.delete(SYSTEM_ACTOR, system.id))
+    assert system.disks[0].volume_name not in calm.volumes()
+
+
+# --- with a sweep that comes often -----------------------------------------------------------------------------------
+
+
+def test_without_events_the_sweep_shows_what_changed(installation):
+    silent = installation.host(f"{GUEST}&lacks=events")
+    system = installation.create(host=silent.name)
+    driver(installation, system).start_machine(system.id)
+    wait_until(lambda: installation.get(system).power_state is ON, "it shows On", 5)
+
+
+def test_lost_contact_makes_systems_stale_and_never_off(installation):
+    host = installation.host()
+    system = installation.start(installation.create(host=host.name))
+    installation.control.fail("*", host=host.name, count=1000, error="HostUnavailable", message="No route to the rack.")
+    wait_until(lambda: installation.get(system).stale, "it is stale", 10)
+    wait_until(
+        lambda: installation.application.hosts.get(SYSTEM_ACTOR, host.id).state is HostState.DOWN,
+        "the host is Down",
+        10,
+    )
+    lost = installation.application.hosts.get(SYSTEM_ACTOR, host.id)
+    assert "No route to the rack." in lost.state_reason
+    shown = installation.get(system)
+    assert (shown.power_state, shown.run_id, shown.stale) == (ON, system.run_id, True)
+    assert not installation.get(installation.create()).stale, "the other host's systems are not"
+    with pytest.raises(Exception, match=f"{host.name}: it is Down"):
+        installation.create(host=host.name)
+    installation.control.clear_faults()
+    wait_until(lambda: not installation.get(system).stale, "it is fresh again", 10)
+    assert installation.get(system).power_state is ON
+    back = installation.application.hosts.get(SYSTEM_ACTOR, host.id)
+    assert (back.state, back.state_reason) == (HostState.UP, "")
+
+
+def test_one_silence_is_suspect_and_the_second_is_down(installation):
+    host = installation.host()
+    observer = Observer(installation.application.database, installation.application.drivers)
+    with installation.application.database.write() as uow:
+        uow.hosts.set_state(host.id, HostState.UP)
+    observer.lost(host.id, "silent")
+    assert installation.application.hosts.get(SYSTEM_ACTOR, host.id).state in {HostState.SUSPECT, HostState.UP}
+    observer.lost(host.id, "silent")
+    observer.lost(host.id, "silent")
+    wait_until(
+        lambda: installation.application.hosts.get(SYSTEM_ACTOR, host.id).state is HostState.UP,
+        "the sweep finds it",
+        10,
+    )
+
+
+def test_a_host_that_hangs_holds_up_no_other(installation):
+    hung = installation.host()
+    installation.create(host=hung.name)
+    system = installation.start(installation.create())
+    installation.control.fail("*", host=hung.name, count=1000, kind=FaultKind.HANG)
+    began = time.monotonic()
+    installation.control.guest_shuts_down("rack", system.id)
+    soon(lambda: installation.get(system).power_state is OFF, "it shows Off")
+    installation.done(installation.reset(system, ResetType.ON))
+    assert time.monotonic() - began < SOON
+
+
+def test_a_look_that_is_older_than_what_is_recorded_changes_nothing(installation):
+    system = installation.create()
+    with installation.application.database.read() as uow:
+        before = uow.systems.get(system.id)
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(asset_tag="x"))
+    with installation.application.database.write() as uow:
+        assert not uow.systems.observe(before, None)
+    assert installation.get(system).failure == ""
+
+
+def test_looking_where_nothing_changed_changes_no_version(installation):
+    system = installation.start(installation.create())
+    observer = Observer(installation.application.database, installation.application.drivers)
+    version = installation.get(system).version
+    assert observer.sweep(system.host_id)
+    observer.machine(system.host_id, system.id)
+    assert installation.get(system).version == version
