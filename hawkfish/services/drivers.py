@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from hawkfish.plugins.storage import StoragePool
 log = structlog.get_logger("hawkfish.drivers")
 
 POOL_WAIT_SECONDS = 60.0
+POOL_POLL_SECONDS = 1.0
 
 
 @dataclass
@@ -34,6 +36,26 @@ class _Connection:
     opening: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass
+class _Turn:
+    """Who may use a pool on a host; `alive_at` is when the one that does was last seen to get on."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    alive_at: float = field(default_factory=time.monotonic)
+
+    def take(self, host: Host) -> None:
+        while not self.lock.acquire(timeout=POOL_POLL_SECONDS):
+            if time.monotonic() - self.alive_at > POOL_WAIT_SECONDS:
+                raise BackendTimeout(
+                    f"Another call to this storage pool on {host.name} has not got on for {POOL_WAIT_SECONDS:.0f} s; "
+                    "see whether its storage answers.",
+                    operation="pool",
+                    host=host.name,
+                    seconds=POOL_WAIT_SECONDS,
+                )
+        self.alive_at = time.monotonic()
+
+
 class DriverPool:
     """Drivers by host; safe to share between threads. A host that does not answer holds up only those who ask for it."""
 
@@ -42,7 +64,7 @@ class DriverPool:
         self._plugins = plugins
         self._connections: dict[UUID, _Connection] = {}
         self._pools: dict[UUID, tuple[int, StoragePool]] = {}
-        self._pool_locks: dict[tuple[UUID, UUID], threading.Lock] = {}
+        self._turns: dict[tuple[UUID, UUID], _Turn] = {}
         self._lock = threading.Lock()
         self.on_new_driver: Callable[[Host, ComputeDriver], None] | None = None
         """Called with each driver that was made, before it is used; the watcher listens to it."""
@@ -118,21 +140,14 @@ class DriverPool:
         """A pool and the host to use it on, for one call at a time: a dead server eats one thread of the host, not all.
 
         Raises:
-            BackendTimeout: Another call to this pool on this host does not end.
+            BackendTimeout: Another call to this pool on this host neither ends nor makes progress.
         """
         host = self.host(host_id)
         pool = self._pool_object(pool_id)
         driver = self.driver_of(host)
         with self._lock:
-            lock = self._pool_locks.setdefault((pool_id, host_id), threading.Lock())
-        if not lock.acquire(timeout=POOL_WAIT_SECONDS):
-            raise BackendTimeout(
-                f"Another call to this storage pool on {host.name} has not ended for {POOL_WAIT_SECONDS:.0f} s; "
-                "see whether its storage answers.",
-                operation="pool",
-                host=host.name,
-                seconds=POOL_WAIT_SECONDS,
-            )
+            turn = self._turns.setdefault((pool_id, host_id), _Turn())
+        turn.take(host)
         try:
             yield (
                 pool,
@@ -145,7 +160,13 @@ class DriverPool:
                 ),
             )
         finally:
-            lock.release()
+            turn.lock.release()
+
+    def pool_gets_on(self, pool_id: UUID, host_id: UUID) -> None:
+        """Tells those who wait for a pool that the long call of the one that uses it makes progress."""
+        with self._lock:
+            turn = self._turns.setdefault((pool_id, host_id), _Turn())
+        turn.alive_at = time.monotonic()
 
     def _pool_object(self, pool_id: UUID) -> StoragePool:
         with self._database.read() as uow:

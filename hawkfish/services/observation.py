@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
 from hawkfish.domain.machines import MachineObservation
 from hawkfish.domain.systems import System, SystemState
-from hawkfish.errors import HawkFishError
+from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
+from hawkfish.plugins.compute import offered_capabilities
 from hawkfish.services.drivers import DriverPool
 
 log = structlog.get_logger("hawkfish.observation")
@@ -41,9 +43,17 @@ class Observer:
         try:
             driver = self._drivers.driver_of(host)
             facts = driver.probe()
+            facts = replace(facts, capabilities=offered_capabilities(driver, facts))
             machines = {machine.id: machine for machine in driver.list_machines()}
         except HawkFishError as error:
             self.lost(host_id, error.message)
+            return False
+        except Exception as error:
+            # A fault of the driver: what is recorded must not be shown as if it had been seen.
+            log.exception("the driver of a host failed", host=host.name, driver=host.driver)
+            self.lost(
+                host_id, f"The driver {host.driver} failed ({type(error).__name__}); the worker's log has the details."
+            )
             return False
         self._record(host, facts, [(system, machines.get(system.id)) for system in systems])
         return True
@@ -59,20 +69,25 @@ class Observer:
             for system, machine in news:
                 uow.systems.observe(system, machine)
 
-    def machine(self, host_id: UUID, machine_id: UUID) -> None:
-        """Looks at one machine of which something was reported; again if its record changed while it was looked at."""
+    def machine(self, host_id: UUID, machine_id: UUID) -> bool:
+        """Looks at one machine of which something was reported; again if its record changed while it was looked at.
+
+        Returns:
+            False if its host did not answer, which is recorded.
+        """
         for _ in range(LOOKS):
             with self._database.read() as uow:
                 system = uow.systems.find(machine_id)
             if system is None or system.host_id != host_id or system.state is not SystemState.READY:
-                return
+                return True
             try:
                 machine = self._drivers.driver(host_id).find_machine(machine_id)
-            except HawkFishError as error:
+            except (HostUnavailable, BackendTimeout) as error:
                 self.lost(host_id, error.message)
-                return
+                return False
             if not _is_news(system, machine) or self._database.run(partial(_observe, system=system, machine=machine)):
-                return
+                break
+        return True
 
     def lost(self, host_id: UUID, reason: str) -> None:
         """Records that a host does not answer: first Suspect, and Down if it is so again. Its machines may well run on."""

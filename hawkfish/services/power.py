@@ -32,7 +32,7 @@ from hawkfish.services.drivers import DriverPool
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
-OVERTAKEN_SECONDS = 20.0
+OVERTAKEN_MARGIN = 5.0  # seconds that a task is given to end after the last call of its driver has
 
 POWER_ON, RESTART, SHUT_DOWN, FORCE_OFF, SIGNAL = (
     "system.power-on",
@@ -163,6 +163,7 @@ class PowerTasks:
         self._database = access.database
         self._drivers = drivers
         self._graceful_seconds = access.settings.graceful_timeout
+        self._overtaken_seconds = access.settings.driver_timeout + OVERTAKEN_MARGIN
 
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""
@@ -298,9 +299,18 @@ class PowerTasks:
         driver.power_off_machine(system.id)
         for task_id in ctx.task.cancelled_ids:
             # What was under way may have started the machine a moment after our cut.
-            ctx.wait_for(task_id, OVERTAKEN_SECONDS)
+            overtaken = ctx.wait_for(task_id, self._overtaken_seconds)
             ctx.check()
             driver.power_off_machine(system.id)
+            if not overtaken.ended:
+                raise BackendTimeout(
+                    f"The machine of {system.name} was switched off, but a start of before has not ended on "
+                    f"{system.host_name} for {self._overtaken_seconds:.0f} s and may still switch it on; look, and switch it "
+                    "off again.",
+                    operation="power off",
+                    host=system.host_name,
+                    seconds=self._overtaken_seconds,
+                )
         return None
 
     def _signal(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:

@@ -118,6 +118,7 @@ class SystemTasks:
 
         def report(done: int) -> None:
             ctx.check()
+            self._drivers.pool_gets_on(disk.pool_id, system.host_id)
             ctx.progress(percent=min(90, done * 90 // max(1, image.facts.file_bytes)))
 
         with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):

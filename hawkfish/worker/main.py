@@ -76,4 +76,6 @@ def _tidy(application: Application, stop: threading.Event) -> None:
             application.database.run(lambda uow, before=before: uow.systems.purge_screenshots(before))  # type: ignore[misc]  # mypy cannot type a lambda's default
         except HawkFishError as error:
             log.warning("tidying up failed; it is tried again", error=error.message)
+        except Exception:
+            log.exception("tidying up failed; it is tried again")
         stop.wait(TIDY_SECONDS)

@@ -33,6 +33,7 @@ class HostWatcher:
         self._sweep_seconds = sweep_seconds
         # Bounded: when a host says more than we can write down, the next sweep tells the rest.
         self._events: queue.Queue[MachineEvent | None] = queue.Queue(EVENTS_KEPT)
+        self._next_sweep = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch-{host_id}", daemon=True)
 
@@ -53,38 +54,48 @@ class HostWatcher:
             log.warning("events of a host are dropped until its next sweep", host=str(self.host_id))
 
     def _run(self) -> None:
-        next_sweep = 0.0
         while not self._stopped.is_set():
             try:
-                now = time.monotonic()
-                if now >= next_sweep:
-                    answered = self._observer.sweep(self.host_id)
-                    next_sweep = time.monotonic() + (self._sweep_seconds if answered else RETRY_SECONDS)
-                event = self._next_event(next_sweep - time.monotonic())
-                if event is not None and self._handle(event):
-                    next_sweep = 0.0
+                self._turn()
             except HawkFishError as error:
                 # The database or the host could not be used for this; the next sweep repairs what was missed.
                 log.warning("a look at a host failed", host=str(self.host_id), error=error.message)
-                next_sweep = time.monotonic() + RETRY_SECONDS
-                self._stopped.wait(RETRY_SECONDS)
+                self._rest()
+            except Exception:
+                # Whatever goes wrong once, a host that nobody watches would be shown as it was for ever.
+                log.exception("a look at a host failed", host=str(self.host_id))
+                self._rest()
 
-    def _next_event(self, seconds: float) -> MachineEvent | None:
+    def _turn(self) -> None:
+        if time.monotonic() >= self._next_sweep:
+            answered = self._observer.sweep(self.host_id)
+            self._sweep_in(self._sweep_seconds if answered else RETRY_SECONDS)
+        event = self._next_event()
+        if event is not None:
+            self._handle(event)
+
+    def _rest(self) -> None:
+        self._stopped.wait(RETRY_SECONDS)
+        self._sweep_in(0)
+
+    def _sweep_in(self, seconds: float) -> None:
+        self._next_sweep = time.monotonic() + seconds
+
+    def _next_event(self) -> MachineEvent | None:
         try:
-            return self._events.get(timeout=max(0.0, seconds))
+            return self._events.get(timeout=max(0.0, self._next_sweep - time.monotonic()))
         except queue.Empty:
             return None
 
-    def _handle(self, event: MachineEvent) -> bool:
-        """Writes down what an event tells; True if everything is to be looked at anew."""
+    def _handle(self, event: MachineEvent) -> None:
+        """Writes down what an event tells; a host that was lost is soon looked at anew, whether or not it reports again."""
         if event.kind is MachineEventKind.CONNECTION_LOST:
             self._observer.lost(self.host_id, event.detail or "the connection was lost")
-            return False
-        if event.kind is MachineEventKind.CONNECTION_RESTORED:
-            return True
-        if event.machine_id is not None:
-            self._observer.machine(self.host_id, event.machine_id)
-        return False
+            self._sweep_in(RETRY_SECONDS)
+        elif event.kind is MachineEventKind.CONNECTION_RESTORED:
+            self._sweep_in(0)
+        elif event.machine_id is not None and not self._observer.machine(self.host_id, event.machine_id):
+            self._sweep_in(RETRY_SECONDS)
 
 
 class Watcher:
@@ -106,6 +117,8 @@ class Watcher:
                 self._follow({host.id for host in self._observer.hosts()})
             except HawkFishError as error:
                 log.warning("the hosts cannot be read", error=error.message)
+            except Exception:
+                log.exception("the hosts cannot be watched")  # tried again, since new hosts would be watched by nobody
             stop.wait(LOOK_SECONDS)
         self._follow(set())
 
