@@ -28,7 +28,7 @@ from hawkfish.domain.systems import (
     SystemNetworkInterface,
     SystemState,
 )
-from hawkfish.domain.tasks import Task
+from hawkfish.domain.tasks import Limit, Task
 from hawkfish.errors import (
     Conflict,
     NotFound,
@@ -49,6 +49,7 @@ SYSTEM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
 MAC_ATTEMPTS = 100
 SECTOR = 512
+IMAGES_AT_ONCE = 2  # on a host: one is written while the other's machine is made
 
 
 def subject_of(system_id: UUID) -> str:
@@ -138,6 +139,7 @@ class SystemService(PowerVerbs, PictureVerbs):
                 subject=subject_of(system.id),
                 arguments={"system_id": str(system.id), "power_on": new.power_on, "request": request},
                 locks=[subject_of(system.id)],
+                limits=_limits_of_images(system),
                 idempotency_key=idempotency_key,
             )
             uow.systems.add(system, created_by=actor.user_name)
@@ -331,6 +333,12 @@ class SystemService(PowerVerbs, PictureVerbs):
             return Accepted(system_id, task)
 
         return self._database.run(write)
+
+
+def _limits_of_images(system: System) -> tuple[Limit, ...]:
+    """Writing an image is long and a pool takes one at a time: who waits for it keeps no worker from others."""
+    has_image = any(disk.image is not None for disk in system.disks)
+    return (Limit(f"images@{system.host_id}", IMAGES_AT_ONCE),) if has_image else ()
 
 
 def _joined(task: Task, request: Mapping[str, Any]) -> Accepted:
