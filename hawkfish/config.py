@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,12 @@ class Settings:
     """Everything the service can be told. Each field is `HF_<NAME>` in the environment and `<name>` in hawkfish.toml."""
 
     data_dir: Path
-    """Folder of the database, certificates, sockets and the simulator's state."""
+    """Folder of the database, certificates, sockets and the simulator's state; default `/var/lib/hawkfish` for root, else a
+    folder of the user's own."""
     database_url: str
     """SQLAlchemy URL; default an SQLite file `hawkfish.db` in the data directory."""
     bind: str = f"127.0.0.1:{DEFAULT_HTTPS_PORT}"
-    """HOST:PORT that the API listens on."""
+    """HOST:PORT that the API listens on; without TLS the default port is 8000."""
     tls: bool = True
     """Whether the API speaks TLS with a certificate of the service's own CA."""
     tls_certificate: Path | None = None
@@ -50,7 +52,7 @@ class Settings:
     sync_wait_ms: int = 800
     """How long, in milliseconds, a request waits for its task before it is answered with 202."""
     session_timeout: int = 1800
-    """Seconds without a request after which a session ends (30 to 86400)."""
+    """Seconds without a request after which a session ends."""
     max_sessions_per_account: int = 1000
     """Sessions an account may have; beyond it the oldest idle one is dropped."""
     max_body_bytes: int = 1024 * 1024
@@ -78,9 +80,9 @@ class Settings:
     sweep_seconds: float = 15.0
     """Interval of the slow sweep that compares what is recorded with what each host runs."""
     log_format: str = "console"
-    """`console` or `json`."""
+    """How the log is written."""
     log_level: str = "info"
-    """`debug`, `info`, `warning` or `error`."""
+    """What is logged: this and what is more serious."""
     plugins_blocked: tuple[str, ...] = ()
     """Names of plugins that are not loaded."""
     strict_plugins: bool = False
@@ -123,25 +125,23 @@ def load_settings(
     """Reads the settings.
 
     Args:
-        environment: Variables to read instead of the process environment.
+        environment: Variables to read instead of the process environment; an empty one counts as not set.
         file: The TOML file; default `HF_CONFIG`, else `hawkfish.toml` in the data directory where it exists.
         **overrides: Values (of command-line options) that win over both; None means not given.
 
     Raises:
         ConfigurationError: A value cannot be read, or a key of the file is not known.
     """
-    variables = dict(os.environ if environment is None else environment)
-    given = {name: value for name, value in overrides.items() if value is not None}
-    data_dir = Path(given.get("data_dir") or variables.get("HF_DATA_DIR") or _default_data_dir()).expanduser().resolve()
-    table = _read_file(file or _find_file(variables, data_dir))
-    values = _from_file(table)
-    values.update(_from_environment(variables))
-    values.update(given)
-    values["data_dir"] = data_dir
+    variables = {name: text for name, text in (os.environ if environment is None else environment).items() if text}
+    values = _from_environment(variables)
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    if file is None:
+        file = _find_file(variables, Path(values.get("data_dir") or _default_data_dir()).expanduser())
+    values = _from_file(file) | values
+    data_dir = values["data_dir"] = Path(values.get("data_dir") or _default_data_dir()).expanduser().resolve()
     values.setdefault("database_url", f"sqlite:///{data_dir / 'hawkfish.db'}")
     if "bind" not in values:
-        tls = values.get("tls", True)
-        values["bind"] = f"127.0.0.1:{DEFAULT_HTTPS_PORT if tls else DEFAULT_HTTP_PORT}"
+        values["bind"] = f"127.0.0.1:{DEFAULT_HTTPS_PORT if values.get('tls', True) else DEFAULT_HTTP_PORT}"
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -154,75 +154,130 @@ def _find_file(variables: Mapping[str, str], data_dir: Path) -> Path | None:
     return found if found.is_file() else None
 
 
-def _read_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"Cannot read the configuration file {file}: {error}.", setting="config") from error
+class _Variables(Env):
+    """environs over given variables; its own reading of the process environment would not do for a test or a library."""
 
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(prefix="HF_", expand_vars=False)
+        self._variables = variables
 
-def _from_file(table: dict[str, Any]) -> dict[str, Any]:
-    plugins = dict(table.pop("plugins", {}))
-    values: dict[str, Any] = {}
-    if "blocked" in plugins:
-        values["plugins_blocked"] = tuple(plugins.pop("blocked"))
-    values["plugin_settings"] = plugins
-    env_table = {f"HF_{name.upper()}": _as_text(value) for name, value in table.items()}
-    known = {f"HF_{item.name.upper()}" for item in fields(Settings)}
-    for name in env_table:
-        if name not in known:
-            key = name.removeprefix("HF_").lower()
-            raise ConfigurationError(
-                f"hawkfish.toml has the unknown key {key!r}; remove it or correct its name.", setting=key
-            )
-    values.update(_from_environment(env_table))
-    return values
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return str(value)
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._variables.get(env_key, default)
 
 
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     """Reads the variables that are present, each by the type of its field."""
-    env = Env(prefix="HF_", expand_vars=False)
-    present = {item.name for item in fields(Settings) if f"HF_{item.name.upper()}" in variables}
-    present -= {"plugin_settings", "data_dir"}
-    readers: dict[str, Any] = {
+    env = _Variables(variables)
+    readers: Mapping[str, Callable[[str], Any]] = {
         "bool": env.bool,
         "int": env.int,
         "float": env.float,
         "str": env.str,
-        "str | None": env.str,
-        "Path": env.path,
-        "Path | None": env.path,
+        "Path": lambda name: env.path(name).expanduser(),
         "tuple[str, ...]": lambda name: tuple(env.list(name)),
     }
     values: dict[str, Any] = {}
-    # environs reads the process environment only; other mappings (a file, a test) are lent to it for the reading.
-    saved = dict(os.environ)
-    os.environ.update({f"HF_{name.upper()}": variables[f"HF_{name.upper()}"] for name in present})
-    try:
-        for item in fields(Settings):
-            if item.name in present:
-                values[item.name] = readers[str(item.type)](item.name.upper())
-    except EnvError as error:
-        raise ConfigurationError(f"A setting cannot be read: {error}", setting="environment") from error
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+    for name, kind in _KINDS.items():
+        if f"HF_{name.upper()}" in variables:
+            try:
+                values[name] = readers[kind](name.upper())
+            except EnvError as error:
+                raise ConfigurationError(
+                    f"HF_{name.upper()} cannot be read: it must be {_WORDS[kind]}.", setting=name
+                ) from error
     return values
 
 
+def _from_file(file: Path | None) -> dict[str, Any]:
+    """Reads the file's keys, each of which must have the type of its field."""
+    if file is None:
+        return {}
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"Cannot read the configuration file {file}: {error}.", setting="config") from error
+    plugins = table.pop("plugins", {})
+    if not isinstance(plugins, dict):
+        raise ConfigurationError(f"plugins in {file} must be a table.", setting="plugins")
+    if "blocked" in plugins:
+        table["plugins_blocked"] = plugins.pop("blocked")
+    for name, settings in plugins.items():
+        if not isinstance(settings, dict):
+            raise ConfigurationError(f"plugins.{name} in {file} must be a table.", setting=f"plugins.{name}")
+    return {name: _from_toml(name, value, file) for name, value in table.items()} | {"plugin_settings": plugins}
+
+
+def _from_toml(name: str, value: Any, file: Path) -> Any:
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise ConfigurationError(f"{file} has the unknown key {name!r}; remove it or correct its name.", setting=name)
+    match kind, value:
+        case ("bool", bool()) | ("str", str()):
+            return value
+        case "int", int() if not isinstance(value, bool):
+            return value
+        case "float", int() | float() if not isinstance(value, bool):
+            return float(value)
+        case "Path", str():
+            return Path(value).expanduser()
+        case "tuple[str, ...]", list() if all(isinstance(item, str) for item in value):
+            return tuple(value)
+    # The value itself is not shown: it may be a secret.
+    raise ConfigurationError(f"{name} in {file} must be {_WORDS[kind]}.", setting=name)
+
+
+_KINDS: Mapping[str, str] = {
+    item.name: str(item.type).removesuffix(" | None") for item in fields(Settings) if item.name != "plugin_settings"
+}
+"""The type of each setting that can be given by name."""
+
+_WORDS: Mapping[str, str] = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "Path": "a path",
+    "tuple[str, ...]": "a list of texts",
+}
+
+_LEAST: Mapping[str, float] = {
+    "api_workers": 1,
+    "sync_wait_ms": 0,
+    "session_timeout": 30,
+    "max_sessions_per_account": 1,
+    "max_body_bytes": 1024,
+    "lockout_threshold": 0,
+    "lockout_duration": 1,
+    "basic_cache_seconds": 0,
+    "task_workers": 1,
+    "task_lease_seconds": 1,
+    "task_retention_days": 0,
+    "audit_retention_days": 0,
+    "host_starts": 1,
+    "graceful_timeout": 0,
+    "driver_timeout": 0.1,
+    "sweep_seconds": 0.1,
+}
+_MOST: Mapping[str, float] = {"session_timeout": 86400}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "log_format": ("console", "json"),
+    "log_level": ("debug", "info", "warning", "error"),
+}
+
+
 def _check(settings: Settings) -> None:
+    for name, least in _LEAST.items():
+        value, most = getattr(settings, name), _MOST.get(name, math.inf)
+        if not least <= value <= most or not math.isfinite(value):
+            limit = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise ConfigurationError(f"HF_{name.upper()} is {value}; it must be {limit}.", setting=name)
+    for name, allowed in _CHOICES.items():
+        if (value := getattr(settings, name)) not in allowed:
+            raise ConfigurationError(
+                f"HF_{name.upper()} is {value!r}; it must be one of {', '.join(allowed)}.", setting=name
+            )
     host, _, port = settings.bind.rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004  the range of ports
+    if not host or not (port.isascii() and port.isdigit()) or not 0 <= int(port) <= 65535:  # noqa: PLR2004  the range of ports
         raise ConfigurationError(f"HF_BIND is {settings.bind!r}; it must be HOST:PORT.", setting="bind")
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise ConfigurationError("Set both HF_TLS_CERTIFICATE and HF_TLS_KEY, or neither.", setting="tls_certificate")
-    if settings.log_format not in {"console", "json"}:
-        raise ConfigurationError("HF_LOG_FORMAT must be console or json.", setting="log_format")
