@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -27,6 +28,8 @@ SIMULATED = "simulated"
 MOST_SYSTEMS = 100_000
 DEADLINE_SECONDS = 300.0
 PAGE = 1000
+SYSTEM_MEMORY_MIB = 512
+USUAL_MEMORY_MIB = 262144  # of a simulated host
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class WantedHost:
     driver: str
     uri: str
     systems: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def simulated_host(text: str) -> WantedHost:
@@ -44,7 +48,21 @@ def simulated_host(text: str) -> WantedHost:
     name, colon, count = text.partition(":")
     if not name or (colon and not (count.isdigit() and int(count) <= MOST_SYSTEMS)):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME:SYSTEMS with at most {MOST_SYSTEMS} systems")
-    return WantedHost(name=name, driver=SIMULATED, uri=f"{SIMULATED}:///{name}", systems=int(count or 0))
+    systems = int(count or 0)
+    return WantedHost(
+        name=name, driver=SIMULATED, uri=f"{SIMULATED}:///{name}", systems=systems, settings=_room_for(systems)
+    )
+
+
+def _room_for(systems: int) -> dict[str, Any]:
+    """Settings of a simulated host that is larger than the usual one, where so many systems would not fit."""
+    if systems * SYSTEM_MEMORY_MIB <= USUAL_MEMORY_MIB // 2:
+        return {}
+    return {
+        "cpus": min(4096, max(64, systems)),
+        "memory_mib": 2 * systems * SYSTEM_MEMORY_MIB,
+        "storage_gib": max(10240, 2 * systems),
+    }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +96,10 @@ def register(application: Application, wanted: WantedHost) -> None:
     """
     known = {host.name: host for host in application.hosts.list(SYSTEM_ACTOR)}
     if wanted.name not in known:
-        _finish(application, application.hosts.add(SYSTEM_ACTOR, wanted.name, wanted.driver, wanted.uri))
+        _finish(
+            application,
+            application.hosts.add(SYSTEM_ACTOR, wanted.name, wanted.driver, wanted.uri, settings=wanted.settings),
+        )
         log.info("host.registered", host=wanted.name, driver=wanted.driver, uri=wanted.uri)
     elif known[wanted.name].driver != wanted.driver:
         raise ConfigurationError(
@@ -98,7 +119,11 @@ def _make_systems(application: Application, wanted: WantedHost) -> None:
     for name in names:
         if name not in there:
             system = NewSystem(
-                name=name, vcpus=1, memory_mib=1024, disks=(NewDisk(capacity_bytes=2**30),), host=wanted.name
+                name=name,
+                vcpus=1,
+                memory_mib=SYSTEM_MEMORY_MIB,
+                disks=(NewDisk(capacity_bytes=2**30),),
+                host=wanted.name,
             )
             try:
                 accepted.append(application.systems.create(SYSTEM_ACTOR, system))
