@@ -1,0 +1,47 @@
+"""Schema revisions over a database that was in use: what the older ones know stays, and the newest fits the models again."""
+
+from __future__ import annotations
+
+import pytest
+from alembic import command
+
+from hawkfish.db import Database
+from hawkfish.db.database import _alembic_config
+from hawkfish.domain.accounts import SYSTEM_ACTOR, Role
+from tests.support.installation import open_installation
+
+
+@pytest.fixture
+def used_database(database_url, tmp_path):
+    """A database with an account, a host, a pool, a running system with a disk and a picture, and their tasks."""
+    with open_installation(tmp_path, database_url) as installation:
+        installation.application.accounts.create(SYSTEM_ACTOR, "keeper", "Quiet-Harbour-41", Role.OPERATOR)
+        system = installation.create(name="web1", power_on=True)
+        installation.done(installation.application.systems.screenshot(SYSTEM_ACTOR, system.id))
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def counts(database):
+    with database.read() as uow:
+        return uow.accounts.count(), uow.tasks.count()
+
+
+def test_each_revision_can_be_taken_back_and_made_again_with_data_in_it(used_database):
+    before = counts(used_database)
+    with used_database._schema_connection() as connection:
+        config = _alembic_config()
+        config.attributes["connection"] = connection
+        command.check(config)
+    used_database.downgrade("0002")
+    assert not used_database.check().ok
+    assert counts(used_database) == before, "accounts and tasks are older than systems"
+    used_database.upgrade()
+    assert used_database.check().ok
+    assert counts(used_database) == before
+    with used_database.read() as uow:
+        assert (uow.systems.count(), uow.hosts.all(), uow.pools.all()) == (0, [], [])
+    used_database.downgrade("base")
+    used_database.upgrade()
+    assert used_database.check().ok
