@@ -82,7 +82,7 @@ def configure(*, log_format: str = "console", level: str = "info", stream: TextI
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "alembic", "stevedore"):
+    for noisy in ("httpx", "httpcore", "alembic", "stevedore", "geventwebsocket.handler"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[

@@ -32,6 +32,7 @@ from hawkfish.services.drivers import DriverPool
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
+ASK_AGAIN_SECONDS = 5.0
 OVERTAKEN_MARGIN = 5.0  # seconds that a task is given to end after the last call of its driver has
 
 POWER_ON, RESTART, SHUT_DOWN, FORCE_OFF, SIGNAL = (
@@ -275,7 +276,7 @@ class PowerTasks:
             if now >= ask_at:
                 # A guest that was still starting did not hear the first time.
                 self._ask_to_shut_down(system, driver)
-                ask_at = now + self._graceful_seconds / 4
+                ask_at = now + min(ASK_AGAIN_SECONDS, self._graceful_seconds / 4)
                 ctx.progress(message="Waiting for the guest to shut down")
             ctx.sleep(POLL_SECONDS)
         return None

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from hawkfish.domain.accounts import SYSTEM_ACTOR
 from tests.api.installation import PASSWORD, Api
 
 ROOT = "/redfish/v1/"
@@ -311,3 +312,22 @@ def test_addresses_where_nothing_is(api: Api, path: str) -> None:
     assert answer.status_code == 404, answer.text
     json.dumps(answer.json)
     assert "\r" not in answer.text.replace("\\r", "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "no credentials"),
+        ({"X-Auth-Token": "ab" * 32}, "no such session"),
+        ({"Authorization": "Bearer x"}, "Only Basic is understood"),
+        ({"Authorization": "Basic !!!"}, "cannot be read"),
+    ],
+)
+def test_callers_that_nobody_knows_leave_a_record(api: Api, headers: dict[str, str], reason: str) -> None:
+    source = "192.0.2.77"
+    assert api.anonymous().get("/redfish/v1/Systems", headers=headers, remote_addr=source).status_code == 401
+    record = api.application.audit.list(SYSTEM_ACTOR, limit=1)[0]
+    assert (record.verb, record.subject, record.outcome) == ("authenticate", "GET /redfish/v1/Systems", "denied")
+    assert record.address == source
+    assert reason in record.details["reason"]
+    assert "ab" * 32 not in str(record)

@@ -38,7 +38,20 @@ class Authentication:
         elif authorization is not None:
             req.context.actor = self._of_basic(req, authorization)
         else:
+            self._note_refusal(req, "no credentials")
             raise NotAuthenticated(f"No credentials were sent; log in with a POST to {links.SESSIONS}, or use Basic.")
+
+    def _note_refusal(self, req: falcon.Request, reason: str) -> None:
+        """Leaves a record in the audit trail; a wrong name or password leaves its own, where it is checked."""
+        offload(
+            self._application.audit.refused,
+            None,
+            "authenticate",
+            f"{req.method} {req.path}",
+            {"reason": reason},
+            address=req.remote_addr,
+            request_id=req.context.request_id,
+        )
 
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, Any]
@@ -58,10 +71,22 @@ class Authentication:
         )
 
     def _of_token(self, req: falcon.Request, token: str) -> Actor:
-        resume = self._application.sessions.resume
-        return offload(resume, token, req.remote_addr, req.context.request_id)
+        try:
+            return offload(self._application.sessions.resume, token, req.remote_addr, req.context.request_id)
+        except NotAuthenticated:
+            self._note_refusal(req, "no such session")
+            raise
 
     def _of_basic(self, req: falcon.Request, authorization: str) -> Actor:
+        try:
+            user_name, password = self._read_basic(req, authorization)
+        except NotAuthenticated as error:
+            self._note_refusal(req, error.message)
+            raise
+        actor = offload(self._application.accounts.authenticate, user_name, password, req.remote_addr)
+        return dataclasses.replace(actor, address=req.remote_addr, request_id=req.context.request_id)
+
+    def _read_basic(self, req: falcon.Request, authorization: str) -> tuple[str, str]:
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
             raise NotAuthenticated(
@@ -77,8 +102,7 @@ class Authentication:
             raise NotAuthenticated("The Basic credentials cannot be read.") from None
         if not colon:
             raise NotAuthenticated("The Basic credentials cannot be read.")
-        actor = offload(self._application.accounts.authenticate, user_name, password, req.remote_addr)
-        return dataclasses.replace(actor, address=req.remote_addr, request_id=req.context.request_id)
+        return user_name, password
 
     def _may_use_basic(self, req: falcon.Request) -> bool:
         """Over TLS, on this machine, or where the administrator has chosen to do without TLS (`--no-tls`)."""

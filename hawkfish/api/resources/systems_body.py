@@ -51,7 +51,7 @@ def system_document(system: System) -> Document:
 
 def status_of(system: System) -> dict[str, Any]:
     """The Status of a system, and of its chassis."""
-    if system.state is SystemState.FAILED:
+    if system.state is SystemState.FAILED or (system.state is SystemState.READY and system.failure):
         return {"State": "UnavailableOffline", "Health": "Critical"}
     if system.state is SystemState.CREATING:
         return {"State": "Starting", "Health": "OK"}
