@@ -22,7 +22,7 @@ test: test-packages venv ## Run all tests, with everything real that this machin
 	@$(BIN)/pytest $(PYTEST_OPTIONS)
 
 test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL, in less than three minutes
-	@$(BIN)/pytest -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
 
 lint: venv ## Check style, types, layers and scripts
 	@$(BIN)/ruff check .
