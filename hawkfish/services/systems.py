@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import ComputeCapability, Host
-from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, NetworkAttachment, UserMode
+from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, NetworkAttachment, PowerState, UserMode
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import (
@@ -297,7 +297,7 @@ class SystemService(PowerVerbs, PictureVerbs):
 
         Raises:
             NotFound: There is no such system.
-            Conflict: It is on, or it is being made.
+            Conflict: It is on and nobody has asked to switch it off, or it is being made.
             PreconditionFailed: It has another version by now.
         """
         self._access.authorize(actor, "systems.delete", subject_of(system_id))
@@ -310,7 +310,9 @@ class SystemService(PowerVerbs, PictureVerbs):
                 return Accepted(system_id, task)
             if system.state is SystemState.CREATING:
                 _refuse_unready(system, "deleted")
-            if system.state is SystemState.READY and system.is_running:
+            # Behind a shutdown the deletion waits for it, and leaves all as it is if the machine then still runs.
+            goes_off = system.power_state is PowerState.POWERING_OFF
+            if system.state is SystemState.READY and system.is_running and not goes_off:
                 raise Conflict(
                     f"The system {system.name} is {system.power_state}; switch it off before it is deleted "
                     f"(`hawkfish systems off --force {system.name}`).",

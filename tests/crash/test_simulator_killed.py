@@ -220,3 +220,32 @@ def test_a_creation_that_loses_its_host_is_undone_when_the_host_is_back(
     assert task.error is not None
     assert task.error.name == "HostUnavailable"
     assert service.remains() == []
+
+
+def test_a_deletion_behind_a_force_off_waits_for_it(service: Service) -> None:
+    system = make(service, power_on=True)
+    service.kill_worker()
+    off = reset(service, system, ResetType.FORCE_OFF)
+    gone = service.application.systems.delete(SYSTEM_ACTOR, system)
+    service.start_ready_worker()
+    assert service.wait(off.task).state is TaskState.COMPLETED
+    assert service.wait(gone.task).state is TaskState.COMPLETED
+    assert service.find(system) is None
+    assert service.remains() == []
+
+
+def test_a_deletion_never_stops_a_machine_that_did_not_go_off(service: Service, simulator: SimulatorProcess) -> None:
+    system = make(service, power_on=True)
+    run_id = read(service, system).run_id
+    with simulator.control() as control:
+        control.fail("power_off_machine", count=2)
+        off = reset(service, system, ResetType.FORCE_OFF)
+        gone = service.application.systems.delete(SYSTEM_ACTOR, system)
+        assert service.wait(off.task).state is TaskState.FAILED
+        assert service.wait(gone.task).state is TaskState.FAILED
+        control.clear_faults()
+    assert service.machines()[system].run_id == run_id
+    wait_until(lambda: is_right(service, system, PowerState.ON), "a system that is as it was", 3)
+    assert service.wait(reset(service, system, ResetType.FORCE_OFF).task).state is TaskState.COMPLETED
+    assert service.wait(service.application.systems.delete(SYSTEM_ACTOR, system).task).state is TaskState.COMPLETED
+    assert service.remains() == []
