@@ -27,7 +27,7 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
     """A folder of volume files, kept by each host's storage manager.
 
     Args:
-        pool: `config["path"]` is the folder; without it, a folder of the pool's name in the host's data folder.
+        pool: `config["path"]` is the folder; without it, a folder of the pool's own in the host's data folder.
         context: Not needed; part of every factory's call.
     """
 
@@ -37,6 +37,7 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
         check_file_name(pool.name)
         # By its id: two installations that share a host may both have a pool of that name.
         self._host_pool = f"hawkfish-{pool.id}"
+        self._folder = f"{pool.name}-{pool.id[:8]}"
         path = pool.config.get("path")
         if path is not None and ".." in PurePosixPath(path).parts:
             raise PluginConfigInvalid(
@@ -132,4 +133,4 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
                 plugin="dir",
                 field="path",
             )
-        return PurePosixPath(host.data_dir) / "pools" / self._name
+        return PurePosixPath(host.data_dir) / "pools" / self._folder

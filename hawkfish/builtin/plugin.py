@@ -53,7 +53,7 @@ def hawkfish_storage_pools() -> Iterator[StoragePoolPlugin]:
                 name="path",
                 pattern=r"/[^\0]*",
                 maximum=1024,
-                help="Folder on each host, absolute; by default one of the pool's name in the host's data folder",
+                help="Folder on each host, absolute; by default one of the pool's own in the host's data folder",
             ),
         ),
         requires=frozenset({ComputeCapability.HOST_STORAGE}),

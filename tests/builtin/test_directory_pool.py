@@ -62,7 +62,7 @@ def test_volumes_are_files_in_the_hosts_data_folder(make_pool, rack):
     pool.prepare(rack)
     pool.create(rack, VolumeSpec(name="root", capacity_bytes=2**30))
     connection = pool.connect(rack, "root")
-    assert connection == FilePath(path=PurePosixPath(rack.data_dir / "pools" / "default" / "root"))
+    assert connection == FilePath(path=PurePosixPath(rack.data_dir / "pools" / "default-1" / "root"))
     assert Path(connection.path).read_bytes()[:4] == b"QFI\xfb"
 
 
