@@ -73,3 +73,22 @@ def test_work_that_moves_has_no_limit_on_the_whole():
         return "done"
 
     assert pool.run("copying", slow, 0.2) == "done"
+
+
+def test_a_change_waits_for_a_late_one_of_the_same_subject():
+    """An undo must not come before the late effect of what it undoes."""
+    pool, release, done = CallPool("host", 4), threading.Event(), []
+
+    def define(_beat):
+        release.wait(60)
+        done.append("defined")
+
+    with pytest.raises(BackendTimeout):
+        pool.run("defining", define, 0.05, subject="machine-1")
+    with pytest.raises(BackendTimeout, match=r"removing.*was not tried: defining"):
+        pool.run("removing", lambda _beat: done.append("removed too early"), 0.05, subject="machine-1")
+    pool.run("defining", lambda _beat: done.append("another"), 5, subject="machine-2")
+    pool.run("looking", lambda _beat: done.append("looked"), 5)
+    threading.Timer(0.1, release.set).start()
+    pool.run("removing", lambda _beat: done.append("removed"), 5, subject="machine-1")
+    assert done == ["another", "looked", "defined", "removed"]

@@ -2,7 +2,8 @@
 
 libvirt blocks in C and cannot be interrupted, so each call gets a native thread and the caller waits for it no longer than
 allowed. A call that does not return keeps its place: when all places hang, new calls are refused at once instead of
-piling up behind them.
+piling up behind them. One that was given up may still take effect, so a change of the same subject waits until it is back: else
+an undo could come before what it is to undo.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ Beat = Callable[[], None]
 class _Call(Generic[Result]):
     """One call in flight."""
 
-    def __init__(self, operation: str, seconds: float) -> None:
+    def __init__(self, operation: str, seconds: float, subject: str | None) -> None:
         self.operation = operation
+        self.subject = subject
         self.seconds = seconds
         self.done = threading.Event()
         self.result: Result | None = None
@@ -59,14 +61,22 @@ class CallPool:
         with self._condition:
             return self._count_hanging()
 
-    def run(self, operation: str, function: Callable[[Beat], Result], seconds: float) -> Result:
+    def run(
+        self, operation: str, function: Callable[[Beat], Result], seconds: float, *, subject: str | None = None
+    ) -> Result:
         """Runs `function(beat)` in a thread of its own.
 
+        Args:
+            operation: For messages.
+            function: What to do.
+            seconds: Deadline.
+            subject: What it changes; an earlier change of the same that is past its deadline is waited for.
+
         Raises:
-            BackendTimeout: It did not end in time (or found no free place in time).
+            BackendTimeout: It did not end in time, or could not begin in time.
             HostUnavailable: All places are taken by calls that hang.
         """
-        call: _Call[Result] = _Call(operation, seconds)
+        call: _Call[Result] = _Call(operation, seconds, subject)
         self._take_place(cast("_Call[object]", call))
         # Daemon threads: one that hangs in C must not keep the process from ending.
         threading.Thread(target=self._work, args=(call, function), name=f"libvirt {operation}", daemon=True).start()
@@ -94,14 +104,30 @@ class CallPool:
         finally:
             with self._condition:
                 self._in_flight.discard(cast("_Call[object]", call))
-                self._condition.notify()
+                self._condition.notify_all()
             call.done.set()
 
     def _count_hanging(self) -> int:
         return sum(1 for call in self._in_flight if call.remaining <= 0)
 
+    def _wait_for_the_late(self, call: _Call[object]) -> None:
+        """Waits until no change of the same subject is under way whose caller has given up."""
+        while late := [other for other in self._in_flight if other.remaining <= 0 and other.subject == call.subject]:
+            if call.remaining <= 0:
+                raise BackendTimeout(
+                    f"{call.operation} on host {self._peer} was not tried: {late[0].operation}, which was given up, has not "
+                    "come back and may still take effect. Look at the host, then try again.",
+                    operation=call.operation,
+                    host=self._peer,
+                    reason="an earlier call hangs",
+                    seconds=call.seconds,
+                )
+            self._condition.wait(max(0.001, call.remaining))
+
     def _take_place(self, call: _Call[object]) -> None:
         with self._condition:
+            if call.subject is not None:
+                self._wait_for_the_late(call)
             while len(self._in_flight) >= self._size:
                 if self._count_hanging() >= self._size:
                     stuck = ", ".join(sorted({other.operation for other in self._in_flight}))

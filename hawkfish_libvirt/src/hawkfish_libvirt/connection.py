@@ -158,12 +158,27 @@ class Connection:
         if raw is not None:
             self._let_go(raw)
 
-    def call(self, operation: str, function: Callable[[libvirt.virConnect], Result], seconds: float) -> Result:
-        """Runs `function(raw connection)` with a deadline; libvirt's errors come out as ours."""
-        return self.transfer(operation, lambda raw, _beat: function(raw), seconds)
+    def call(
+        self,
+        operation: str,
+        function: Callable[[libvirt.virConnect], Result],
+        seconds: float,
+        *,
+        subject: str | None = None,
+    ) -> Result:
+        """Runs `function(raw connection)` with a deadline; libvirt's errors come out as ours.
+
+        `subject` names what is changed: see `CallPool.run`.
+        """
+        return self.transfer(operation, lambda raw, _beat: function(raw), seconds, subject=subject)
 
     def transfer(
-        self, operation: str, function: Callable[[libvirt.virConnect, Beat], Result], seconds: float
+        self,
+        operation: str,
+        function: Callable[[libvirt.virConnect, Beat], Result],
+        seconds: float,
+        *,
+        subject: str | None = None,
     ) -> Result:
         """Like `call`, for work that may go on for as long as it calls `beat` at least every `seconds`."""
         with self._condition:
@@ -183,7 +198,7 @@ class Connection:
             finally:
                 self._leave(raw)
 
-        return self._calls.run(operation, run, seconds)
+        return self._calls.run(operation, run, seconds, subject=subject)
 
     def _enter(self, raw: libvirt.virConnect, operation: str) -> None:
         with self._condition:

@@ -129,7 +129,7 @@ class LibvirtDriver(
                 guest.stamp_running(spec.stamp)
             return guest.observe()
 
-        return self._host.machines.call(f"Defining machine {spec.name}", run, self._host.timeout)
+        return self._host.machines.call(f"Defining machine {spec.name}", run, self._host.timeout, subject=str(spec.id))
 
     def remove_machine(self, machine_id: UUID) -> None:
         """See `ComputeDriver`."""
@@ -141,7 +141,7 @@ class LibvirtDriver(
             guest.undefine()
 
         with suppress(MachineNotFound):  # removed before; its log may still be there
-            self._host.machine("Removing", machine_id, run)
+            self._host.machine("Removing", machine_id, run, changes=True)
         self._logs.remove(machine_id)
 
     def start_machine(self, machine_id: UUID, options: StartOptions | None = None) -> MachineObservation:
@@ -153,7 +153,9 @@ class LibvirtDriver(
             boot.start(raw, guest, options or StartOptions())
             return guest.observe()
 
-        return self._host.machines.call(f"Starting machine {machine_id}", run, self._host.timeout)
+        return self._host.machines.call(
+            f"Starting machine {machine_id}", run, self._host.timeout, subject=str(machine_id)
+        )
 
     def power_off_machine(self, machine_id: UUID) -> None:
         """See `ComputeDriver`. Has a connection of its own, so that it waits for nothing."""

@@ -67,6 +67,7 @@ class LibvirtHost:
         function: Callable[[Guest], Result],
         *,
         connection: Connection | None = None,
+        changes: bool = False,
     ) -> Result:
         """Runs `function(guest)` on one machine, looked up anew: a domain object does not outlive its connection.
 
@@ -78,7 +79,9 @@ class LibvirtHost:
             return function(Guest(raw, raw.lookupByUUID(machine_id.bytes)))
 
         try:
-            return (connection or self.machines).call(f"{operation} of machine {machine_id}", run, self.timeout)
+            return (connection or self.machines).call(
+                f"{operation} of machine {machine_id}", run, self.timeout, subject=str(machine_id) if changes else None
+            )
         except MachineNotFound as error:
             raise MachineNotFound(
                 f"{operation} was not possible: host {self.name} has no machine {machine_id}.",

@@ -132,7 +132,7 @@ class LibvirtStorage(HostStorage):
                 return facts
             raise self._differs(pool, spec, facts)
 
-        return self._call(f"Making volume {pool}/{spec.name}", run)
+        return self._call(f"Making volume {pool}/{spec.name}", run, subject=f"{pool}/{spec.name}")
 
     def delete_volume(self, pool: str, name: str) -> None:
         """See `HostStorage`."""
@@ -144,7 +144,7 @@ class LibvirtStorage(HostStorage):
                 if volume is not None:
                     volume.delete(0)
 
-        self._call(f"Deleting volume {pool}/{name}", run)
+        self._call(f"Deleting volume {pool}/{name}", run, subject=f"{pool}/{name}")
 
     def resize_volume(self, pool: str, name: str, capacity_bytes: int) -> VolumeFacts:
         """See `HostStorage`."""
@@ -161,7 +161,7 @@ class LibvirtStorage(HostStorage):
                 volume.resize(wanted, 0)
             return _facts(volume)
 
-        return self._call(f"Resizing volume {pool}/{name}", run)
+        return self._call(f"Resizing volume {pool}/{name}", run, subject=f"{pool}/{name}")
 
     def clone_volume(self, pool: str, source: str, spec: VolumeSpec) -> VolumeFacts:
         """See `HostStorage`. May take longer than an ordinary call, by the size of the source."""
@@ -196,7 +196,9 @@ class LibvirtStorage(HostStorage):
             raise Conflict(
                 f"A copy of {pool}/{source} needs at least its {original.capacity_bytes} bytes; ask for as many or more."
             )
-        return self._host.storage.transfer(f"Copying volume {pool}/{source}", run, seconds)
+        return self._host.storage.transfer(
+            f"Copying volume {pool}/{source}", run, seconds, subject=f"{pool}/{spec.name}"
+        )
 
     def upload_volume(
         self, pool: str, name: str, content: BinaryIO, length: int, progress: Callable[[int], None] | None = None
@@ -221,7 +223,7 @@ class LibvirtStorage(HostStorage):
                 _abort(stream)
                 raise
 
-        self._host.storage.transfer(f"Writing volume {pool}/{name}", run, self._host.timeout)
+        self._host.storage.transfer(f"Writing volume {pool}/{name}", run, self._host.timeout, subject=f"{pool}/{name}")
 
     def download_volume(self, pool: str, name: str) -> Iterator[bytes]:
         """See `HostStorage`."""
@@ -273,8 +275,10 @@ class LibvirtStorage(HostStorage):
 
         return self._call(f"Reading volume {pool}/{name}", run)
 
-    def _call(self, operation: str, function: Callable[[libvirt.virConnect], Result]) -> Result:
-        return self._host.storage.call(operation, function, self._host.timeout)
+    def _call(
+        self, operation: str, function: Callable[[libvirt.virConnect], Result], *, subject: str | None = None
+    ) -> Result:
+        return self._host.storage.call(operation, function, self._host.timeout, subject=subject)
 
     def _pool(self, raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
         pool = _lookup_pool(raw, name)
