@@ -230,15 +230,15 @@ class PowerTasks:
         if machine is None:
             raise machine_gone(system, "start")
         boot = self._accepted_boot(ctx)
-        if machine.power_state is PowerState.OFF:
+        # A start that was interrupted may have left it paused; starting it again ends that start, and leaves other pauses be.
+        if machine.power_state in {PowerState.OFF, PowerState.PAUSED}:
             try:
                 start_machine(driver, system, boot)
             except BackendError:
-                if self._is_off(system, driver):  # else the start took effect, though its answer was lost
+                if not self._is_on(system, driver):  # else the start took effect, though its answer was lost
                     raise
-        elif machine.run_id == ctx.results["look"]["run_id"]:
-            return None
-        return boot
+        ran_before = machine.run_id is not None and machine.run_id == ctx.results["look"]["run_id"]
+        return None if ran_before else boot
 
     def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
         machine = driver.find_machine(system.id)
@@ -291,6 +291,10 @@ class PowerTasks:
         except HawkFishError:
             if not self._is_off(system, driver):  # else it went off in this moment, as it should
                 raise
+
+    def _is_on(self, system: System, driver: ComputeDriver) -> bool:
+        machine = driver.find_machine(system.id)
+        return machine is not None and machine.power_state is PowerState.ON
 
     def _is_off(self, system: System, driver: ComputeDriver) -> bool:
         machine = driver.find_machine(system.id)

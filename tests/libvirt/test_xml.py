@@ -75,7 +75,9 @@ interfaces = st.builds(
     address=addresses,
 )
 stamps = st.builds(MachineStamp, installation_id=text, task_id=text, epoch=st.integers(0, 2**40))
-runs = st.builds(Run, id=names, override=st.just("cd"), once=st.booleans()) | st.builds(Run, id=names)
+runs = st.builds(Run, id=names, override=st.just("cd"), once=st.booleans(), starting=st.booleans()) | st.builds(
+    Run, id=names, starting=st.booleans()
+)
 
 
 @st.composite

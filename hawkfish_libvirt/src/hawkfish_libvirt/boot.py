@@ -1,10 +1,11 @@
 """Starting, with or without a boot override.
 
 A machine is always started from XML built for that start (`virDomainCreateXML` on a defined domain): the definition is read,
-never written, so a crash at any point leaves nothing behind for later starts.
+never written, so a crash at any point leaves nothing behind for later starts. It starts paused, with a mark in its metadata that
+is taken away once its processors run: a start that was interrupted is told by it from a pause that somebody asked for.
 
-An override for exactly one boot works as follows. The domain starts paused with the overriding order; QEMU has handed that order
-to the firmware in the reset that ends its set-up and builds it anew only at the next reset. So the normal order is set
+An override for exactly one boot works as follows. When the domain has started paused with the overriding order, QEMU has handed
+that order to the firmware in the reset that ends its set-up, and builds it anew only at the next reset. So the normal order is set
 by QMP before the processors run: this boot takes the override, a reboot within the guest does not, and nobody needs to watch.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import replace
 
 import libvirt
 
-from hawkfish.domain.machines import PowerState, StartOptions
+from hawkfish.domain.machines import StartOptions
 from hawkfish.errors import BackendError
 from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.layout import with_boot_first
@@ -39,23 +40,25 @@ def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
         id=secrets.token_hex(8),
         override=override.value if override else None,
         once=override is not None and options.once,
+        starting=True,
     )
     machine = with_boot_first(definition, override) if override else definition
-    raw.createXML(edit_for_start(text, machine, run), libvirt.VIR_DOMAIN_START_PAUSED if run.once else 0)
-    if run.once:
-        _take_override_back(guest, definition, run)
+    raw.createXML(edit_for_start(text, machine, run), libvirt.VIR_DOMAIN_START_PAUSED)
+    _let_run(guest, definition, run)
 
 
 def _finish_interrupted_start(guest: Guest) -> None:
     run = guest.live().run
-    if run is not None and run.once and guest.power_state is PowerState.PAUSED:
-        _take_override_back(guest, guest.definition(), run)
+    if run is not None and run.starting:
+        _let_run(guest, guest.definition(), run)
 
 
-def _take_override_back(guest: Guest, definition: MachineXml, run: Run) -> None:
-    restore_normal_order(guest, definition)
+def _let_run(guest: Guest, definition: MachineXml, run: Run) -> None:
+    """Ends a start; doing it again is harmless."""
+    if run.once:
+        restore_normal_order(guest, definition)
     guest.resume()
-    guest.write_run(replace(run, once=False))
+    guest.write_run(replace(run, once=False, starting=False))
 
 
 def restore_normal_order(guest: Guest, definition: MachineXml) -> None:

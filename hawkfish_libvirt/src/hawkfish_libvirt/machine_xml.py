@@ -32,11 +32,13 @@ class Run:
         id: Random; changes with every start.
         override: The boot device group that this run tries first, if any.
         once: The override must be taken back as soon as firmware has read it.
+        starting: Its processors have not been let run yet; paused with this, its start was interrupted.
     """
 
     id: str
     override: str | None = None
     once: bool = False
+    starting: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +302,7 @@ def build_metadata(stamp: MachineStamp, run: Run | None = None, *, with_namespac
 
 
 def _run_attributes(run: Run) -> dict[str, str]:
-    attributes = {"run": run.id}
+    attributes = {"run": run.id, "starting": "yes" if run.starting else "no"}
     if run.override:
         attributes |= {"override": run.override, "once": "yes" if run.once else "no"}
     return attributes
@@ -319,7 +321,12 @@ def parse_metadata(element: ET.Element | None) -> tuple[MachineStamp | None, Run
             epoch=int(epoch) if epoch.isdecimal() else 0,
         )
     if element.get("run"):
-        run = Run(id=element.get("run", ""), override=element.get("override"), once=element.get("once") == "yes")
+        run = Run(
+            id=element.get("run", ""),
+            override=element.get("override"),
+            once=element.get("once") == "yes",
+            starting=element.get("starting") == "yes",
+        )
     return stamp, run
 
 
