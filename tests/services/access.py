@@ -90,7 +90,8 @@ class Statements:
     """Counts what is sent to the database while it is open."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database.engine
+        # SQLite's writers have an engine of their own.
+        self._engines = {id(engine): engine for engine in (database.engine, database._writing)}.values()
         self.texts: list[str] = []
 
     def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -98,8 +99,10 @@ class Statements:
             self.texts.append(statement)
 
     def __enter__(self) -> list[str]:
-        event.listen(self._engine, "before_cursor_execute", self._note)
+        for engine in self._engines:
+            event.listen(engine, "before_cursor_execute", self._note)
         return self.texts
 
     def __exit__(self, *_: object) -> None:
-        event.remove(self._engine, "before_cursor_execute", self._note)
+        for engine in self._engines:
+            event.remove(engine, "before_cursor_execute", self._note)
