@@ -308,5 +308,6 @@ def render(
         "MessageArgs": list(arguments),
         "Severity": message.severity,
         "MessageSeverity": message.severity,
-        "Resolution": message.resolution,
+        # Our own sentences say what to do next; the registry's general advice after them would read as a contradiction.
+        "Resolution": message.resolution if text is None else "None.",
     }
