@@ -72,3 +72,8 @@ def pool_path(text: str) -> str:
 def network_bridge(text: str) -> str | None:
     """The bridge in a network's XML."""
     return attribute(parse_text(text), "bridge", "name")
+
+
+def is_bridge(text: str) -> bool:
+    """Whether libvirt's description of a host's interface is a bridge's."""
+    return parse_text(text).get("type") == "bridge"

@@ -12,7 +12,7 @@ from hawkfish.domain.hosts import HostFacts, Virtualisation
 from hawkfish.domain.machines import Firmware
 from hawkfish.errors import NotSupported
 from hawkfish_libvirt import kvm_proof
-from hawkfish_libvirt.capabilities import EmulatorCapabilities, HostCapabilities, network_bridge
+from hawkfish_libvirt.capabilities import EmulatorCapabilities, HostCapabilities, is_bridge, network_bridge
 from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.layout import Platform
 from hawkfish_libvirt.plugin import PROVIDES
@@ -43,7 +43,7 @@ class HostProbe:
             cpus = raw.getInfo()[2]
             memory_kib = raw.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"]
             networks = raw.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
-            found = [network_bridge(network.XMLDesc(0)) for network in networks]
+            found = [network_bridge(network.XMLDesc(0)) for network in networks] + _host_bridges(raw)
             return HostFacts(
                 hostname=raw.getHostname(),
                 hypervisor=f"QEMU {_version(raw.getVersion())}, libvirt {_version(raw.getLibVersion())}",
@@ -57,7 +57,7 @@ class HostProbe:
                 capabilities=PROVIDES,
                 firmwares=frozenset({Firmware.BIOS, Firmware.UEFI} if emulator.uefi else {Firmware.BIOS}),
                 networks=tuple(sorted(network.name() for network in networks)),
-                bridges=tuple(sorted(name for name in found if name)),
+                bridges=tuple(sorted({name for name in found if name})),
                 data_dir=str(self._data_dir),
                 warnings=self._warnings(host, emulator, virtualisation, reason),
             )
@@ -135,3 +135,18 @@ def unreachable_folder(folder: Path, user: int) -> Path | None:
 
 def _version(number: int) -> str:
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+def _host_bridges(raw: libvirt.virConnect) -> list[str]:
+    """Bridges that the host's administrator made; one without ports counts, though libvirt calls it inactive."""
+    try:
+        interfaces = raw.listAllInterfaces(0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return []  # this libvirtd has no interface driver: the bridges of its networks have to do
+        raise
+    # The guests' own devices are many, and no bridges.
+    named = {
+        interface.name(): interface for interface in interfaces if not interface.name().startswith(("vnet", "tap"))
+    }
+    return [name for name, interface in named.items() if is_bridge(interface.XMLDesc(0))]
