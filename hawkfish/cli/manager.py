@@ -143,10 +143,15 @@ def load_plugins() -> PluginHost:
     Raises:
         ConfigurationError: The settings cannot be read.
     """
-    # Its warnings are for the log of the service; a command says what concerns it itself.
-    logging.getLogger("hawkfish.plugins").setLevel(logging.CRITICAL)
     from hawkfish.config import load_settings
     from hawkfish.plugins.loader import PluginHost
 
     settings = load_settings()
-    return PluginHost.load(blocked=settings.plugins_blocked, settings=settings.plugin_settings)
+    # Its warnings are for the log of the service; a command says what concerns it itself.
+    log = logging.getLogger("hawkfish.plugins")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        return PluginHost.load(blocked=settings.plugins_blocked, settings=settings.plugin_settings)
+    finally:
+        log.setLevel(level)
