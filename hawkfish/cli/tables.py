@@ -100,7 +100,7 @@ def system_details(system: Mapping[str, Any]) -> tuple[Any, ...]:
         own.get("Project"),
         own.get("Driver"),
         YesNo(bool(own.get("Stale", False))),
-        own.get("ObservedAt"),
+        own.get("ObservedAt", ""),
         own.get("Failure") or "",
         Words(reset_types(system)),
     )
