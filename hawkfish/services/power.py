@@ -237,6 +237,12 @@ class PowerTasks:
             except BackendError:
                 if not self._is_on(system, driver):  # else the start took effect, though its answer was lost
                     raise
+        if machine.power_state is PowerState.PAUSED and not self._is_on(system, driver):
+            raise Conflict(
+                f"The system {system.name} is paused and was not switched on; use Resume.",
+                kind="ComputerSystem",
+                id=str(system.id),
+            )
         ran_before = machine.run_id is not None and machine.run_id == ctx.results["look"]["run_id"]
         return None if ran_before else boot
 

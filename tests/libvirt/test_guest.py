@@ -110,9 +110,27 @@ def test_a_start_that_was_cut_short_is_finished_by_the_next(driver, new_machine,
     assert b"CD-BOOT" not in wait_for_guest(driver, spec, times=2)[len(first) :]
 
 
-def test_a_machine_paused_by_its_user_is_not_woken_by_a_start(driver, new_machine):
+def test_a_plain_start_that_was_cut_short_is_finished_by_the_next(driver, new_machine, guest_disk, monkeypatch):
+    spec = new_machine(disks=(guest_disk,))
+
+    def dies(*_arguments):
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(boot.Guest, "resume", dies)
+        with pytest.raises(RuntimeError):
+            driver.start_machine(spec.id)
+    interrupted = driver.find_machine(spec.id)
+    assert interrupted.power_state is PowerState.PAUSED
+    finished = driver.start_machine(spec.id)
+    assert (finished.power_state, finished.run_id) == (PowerState.ON, interrupted.run_id)
+    wait_for_guest(driver, spec)
+
+
+@pytest.mark.parametrize("options", [None, StartOptions(boot_first=BootDevice.CD)])
+def test_a_machine_paused_by_its_user_is_not_woken_by_a_start(driver, new_machine, options):
     spec = new_machine()
-    driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.CD))
+    driver.start_machine(spec.id, options)
     driver.pause_machine(spec.id)
     assert driver.start_machine(spec.id).power_state is PowerState.PAUSED
 

@@ -85,6 +85,16 @@ def test_a_paused_system_says_so_and_goes_on(installation):
     assert (now.power_state, now.run_id) == (ON, system.run_id)
 
 
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_ON])
+def test_a_paused_system_is_not_called_switched_on(installation, reset_type):
+    system = in_state(installation, PAUSED)
+    error = installation.failed(installation.reset(system, reset_type))
+    assert isinstance(error, Conflict)
+    assert "Resume" in error.message
+    now = installation.get(system)
+    assert (now.power_state, now.run_id) == (PAUSED, system.run_id)
+
+
 def test_an_nmi_reaches_the_guest(installation):
     system = in_state(installation, ON)
     installation.done(installation.reset(system, ResetType.NMI))
