@@ -1,0 +1,357 @@
+"""The verb `create` of systems: what is asked for is judged, given a host, and accepted as a task of `system_tasks`."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from hawkfish.db import UnitOfWork
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.hosts import Host
+from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, NetworkAttachment, UserMode
+from hawkfish.domain.pools import Pool
+from hawkfish.domain.storage import VolumeFormat
+from hawkfish.domain.systems import (
+    NewDisk,
+    NewNetworkInterface,
+    NewSystem,
+    System,
+    SystemDisk,
+    SystemNetworkInterface,
+    SystemState,
+)
+from hawkfish.domain.tasks import Limit, Task
+from hawkfish.errors import (
+    Conflict,
+    NotFound,
+    PropertyConflict,
+    PropertyInvalidFormat,
+    PropertyMissing,
+    PropertyOutOfRange,
+)
+from hawkfish.services.accepted import Accepted
+from hawkfish.services.access import Access
+from hawkfish.services.images import find_image
+from hawkfish.services.placement import PLACEMENT, choose_host
+
+SYSTEM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
+MAC_ATTEMPTS = 100
+SECTOR = 512
+IMAGES_AT_ONCE = 2  # on a host: one is written while the other's machine is made
+
+
+def subject_of(system_id: UUID) -> str:
+    """How tasks and the audit trail name a system."""
+    return f"system:{system_id}"
+
+
+class CreationVerbs:
+    """The verb `create` of systems."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._database = access.database
+
+    def create(self, actor: Actor, new: NewSystem, *, idempotency_key: str | None = None) -> Accepted:
+        """Accepts a new system; its task makes the disks, defines the machine and starts it where asked.
+
+        Args:
+            actor: Who asks.
+            new: What is asked for.
+            idempotency_key: Names the request: repeated, it gives the same system.
+
+        Raises:
+            AlreadyExists: The name, the UUID or a MAC address is taken.
+            NoRoom: No host can take it.
+            PropertyError: A value cannot be used.
+            Conflict: The key was used for another request.
+        """
+        self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
+        request = json.loads(json.dumps(new, default=_to_json))
+        with self._database.read() as uow:
+            if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
+                return accepted
+        _refuse_unusable(new)
+        prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
+
+        def write(uow: UnitOfWork) -> Accepted:
+            uow.serialize_on([PLACEMENT])
+            if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
+                return accepted
+            pools = uow.pools.all()
+            hosts = [_find_host(uow, new.host)] if new.host else uow.hosts.all()
+            host = choose_host(
+                # Where no host has all that is named, the choice is open and what is missing is named below.
+                [host for host in hosts if _has_what_is_named(host, new, pools)] or hosts,
+                uow.systems.demand(),
+                pools,
+                vcpus=new.vcpus,
+                memory_mib=new.memory_mib,
+                firmware=new.firmware,
+                needs_disk=bool(new.disks),
+            )
+            system = self._new_system(uow, new, prepared, host, pools)
+            task = self._access.queue.submit(
+                uow,
+                "system.create",
+                title=f"Create system {system.name}",
+                actor=actor.user_name,
+                subject=subject_of(system.id),
+                arguments={"system_id": str(system.id), "power_on": new.power_on, "request": request},
+                locks=[subject_of(system.id)],
+                limits=_limits_of_images(system),
+                idempotency_key=idempotency_key,
+            )
+            uow.systems.add(system, created_by=actor.user_name)
+            self._access.audit.record(
+                uow, actor, "systems.create", subject_of(system.id), name=system.name, host=host.name, task=task.id
+            )
+            return Accepted(system.id, task)
+
+        return self._database.run(write)
+
+    def _find_accepted(
+        self, uow: UnitOfWork, actor: Actor, new: NewSystem, request: Mapping[str, Any], key: str | None
+    ) -> Accepted | None:
+        """The task of this very request: by its key, or the one at work now, since a client that lost our answer asks again.
+
+        Looked for before the request is judged: what it asked for was taken by itself.
+        """
+        if key is not None:
+            named = self._access.queue.find_named(uow, "system.create", actor.user_name, key)
+            return None if named is None else _joined(named, request)
+        system = uow.systems.find(new.name)
+        if system is None or system.state is not SystemState.CREATING:
+            return None
+        for task in uow.tasks.search(subject=subject_of(system.id), ended=False):
+            same = task.kind == "system.create" and task.actor == actor.user_name
+            if same and task.arguments["request"] == request and not task.abort_requested:
+                return Accepted(system.id, task)
+        return None
+
+    def _prepare_disk(self, disk: NewDisk, position: int) -> NewDisk:
+        """Fills in what is left open, from the image where there is one."""
+        path = f"Disks/{position}"
+        if disk.image is None:
+            if disk.capacity_bytes is None:
+                raise PropertyMissing(
+                    f"{path} needs a CapacityBytes (or CapacityGiB), or an Image to be made from.",
+                    property=f"{path}/CapacityBytes",
+                )
+            if disk.capacity_bytes < 1:
+                raise PropertyOutOfRange(
+                    f"{path}/CapacityBytes is {disk.capacity_bytes}; ask for at least 1.",
+                    property=f"{path}/CapacityBytes",
+                    value=disk.capacity_bytes,
+                )
+            return NewDisk(
+                capacity_bytes=_whole_sectors(disk.capacity_bytes),
+                format=disk.format or VolumeFormat.QCOW2,
+                bus=disk.bus,
+                pool=disk.pool,
+            )
+        image = find_image(self._access.settings, disk.image, property_path=f"{path}/Image")
+        if disk.format not in {None, image.facts.format}:
+            raise PropertyConflict(
+                f"{path}/Format is {disk.format} and the image is {image.facts.format}; leave Format out.",
+                property=f"{path}/Format",
+                value=str(disk.format),
+            )
+        smallest = image.facts.virtual_bytes
+        if disk.capacity_bytes is not None and disk.capacity_bytes < smallest:
+            raise PropertyOutOfRange(
+                f"{path}/CapacityBytes is {disk.capacity_bytes} and the image has {smallest}; ask for at least that.",
+                property=f"{path}/CapacityBytes",
+                value=disk.capacity_bytes,
+            )
+        return NewDisk(
+            capacity_bytes=_whole_sectors(disk.capacity_bytes or smallest),
+            image=str(image.path),
+            format=image.facts.format,
+            bus=disk.bus,
+            pool=disk.pool,
+        )
+
+    def _new_system(
+        self, uow: UnitOfWork, new: NewSystem, disks: list[NewDisk], host: Host, pools: list[Pool]
+    ) -> System:
+        system_id = new.id or uuid4()
+        assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
+        firmware = new.firmware or (Firmware.UEFI if Firmware.UEFI in host.facts.firmwares else Firmware.BIOS)
+        return System(
+            id=system_id,
+            name=new.name,
+            host_id=host.id,
+            host_name=host.name,
+            vcpus=new.vcpus,
+            memory_mib=new.memory_mib,
+            firmware=firmware,
+            description=new.description,
+            asset_tag=new.asset_tag,
+            labels=new.labels,
+            disks=tuple(_new_disk(disk, position, host, pools) for position, disk in enumerate(disks)),
+            network_interfaces=_new_interfaces(uow, new.network_interfaces, host),
+        )
+
+
+def _limits_of_images(system: System) -> tuple[Limit, ...]:
+    """Writing an image is long and a pool takes one at a time: who waits for it keeps no worker from others."""
+    has_image = any(disk.image is not None for disk in system.disks)
+    return (Limit(f"images@{system.host_id}", IMAGES_AT_ONCE),) if has_image else ()
+
+
+def _joined(task: Task, request: Mapping[str, Any]) -> Accepted:
+    if task.arguments["request"] != request:
+        raise Conflict(
+            "This idempotency key was used for another request; use a new key for each new request.", task=task.id
+        )
+    return Accepted(UUID(task.arguments["system_id"]), task)
+
+
+def _find_host(uow: UnitOfWork, given: str) -> Host:
+    host = uow.hosts.find(given)
+    if host is None:
+        raise PropertyConflict(
+            f"There is no host {given!r}; see `hawkfish hosts ls`, or leave HostId out.", property="HostId", value=given
+        )
+    return host
+
+
+def _refuse_unusable(new: NewSystem) -> None:
+    """Refuses what no host could ever make."""
+    if not SYSTEM_NAME.fullmatch(new.name):
+        raise PropertyInvalidFormat(
+            f"{new.name[:80]!r} cannot name a system: use 1 to 64 letters, digits, '.', '_' and '-'.",
+            property="Name",
+            value=new.name[:80],
+        )
+    for name, value in (("CPU", new.vcpus), ("MemoryMiB", new.memory_mib)):
+        if value < 1:
+            raise PropertyOutOfRange(f"{name} is {value}; ask for at least 1.", property=name, value=value)
+    addresses = [item.mac_address.lower() for item in new.network_interfaces or () if item.mac_address is not None]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise PropertyConflict(
+                f"The MAC address {address} is given to two network interfaces; each needs its own.",
+                property="NetworkInterfaces",
+                value=address,
+            )
+
+
+def _has_what_is_named(host: Host, new: NewSystem, pools: list[Pool]) -> bool:
+    """Whether the host has the pools, networks and bridges that the request names."""
+    wanted = [item.attachment for item in new.network_interfaces or ()]
+    return all(disk.pool is None or _usable_pools(disk.pool, host, pools) for disk in new.disks) and all(
+        _is_offered(attachment, host) for attachment in wanted
+    )
+
+
+def _is_offered(attachment: NetworkAttachment | None, host: Host) -> bool:
+    match attachment:
+        case LibvirtNetwork(name=name):
+            return host.facts is not None and name in host.facts.networks
+        case Bridge(name=name):
+            return host.facts is not None and name in host.facts.bridges
+        case _:
+            return True
+
+
+def _usable_pools(wanted: str | None, host: Host, pools: list[Pool]) -> list[Pool]:
+    usable = [pool for pool in pools if host.id in pool.hosts]
+    if wanted is None:
+        return usable
+    return [pool for pool in usable if wanted.lower() in {pool.name.lower(), str(pool.id)}]
+
+
+def _new_disk(disk: NewDisk, position: int, host: Host, pools: list[Pool]) -> SystemDisk:
+    usable = _usable_pools(disk.pool, host, pools)
+    if not usable:
+        raise PropertyConflict(
+            f"The host {host.name} has no storage pool {disk.pool or ''}; see what it has with `hawkfish hosts show`.",
+            property=f"Disks/{position}/Pool",
+            value=disk.pool,
+        )
+    pool = usable[0]
+    assert disk.capacity_bytes is not None  # noqa: S101  _prepare_disk has set both
+    assert disk.format is not None  # noqa: S101
+    stats = pool.stats.get(host.id)
+    if stats is not None and disk.image is not None and disk.capacity_bytes > stats.capacity_bytes:
+        raise PropertyOutOfRange(
+            f"The pool {pool.name} on {host.name} has {stats.capacity_bytes} bytes in all.",
+            property=f"Disks/{position}/CapacityBytes",
+            value=disk.capacity_bytes,
+        )
+    volume = uuid4()
+    suffix = {VolumeFormat.QCOW2: ".qcow2", VolumeFormat.RAW: ".raw", VolumeFormat.VMDK: ".vmdk"}[disk.format]
+    return SystemDisk(
+        id=f"disk{position + 1}-{volume.hex[:8]}",
+        pool_id=pool.id,
+        volume_name=f"{volume}{suffix}",
+        capacity_bytes=disk.capacity_bytes,
+        format=disk.format,
+        bus=disk.bus,
+        image=disk.image,
+    )
+
+
+def _new_interfaces(
+    uow: UnitOfWork, asked: tuple[NewNetworkInterface, ...] | None, host: Host
+) -> tuple[SystemNetworkInterface, ...]:
+    wanted = (NewNetworkInterface(),) if asked is None else asked
+    made: list[SystemNetworkInterface] = []
+    for position, item in enumerate(wanted):
+        taken = {one.mac_address for one in made}
+        made.append(
+            SystemNetworkInterface(
+                id=f"NIC{position + 1}",
+                mac_address=(item.mac_address or _free_mac_address(uow, taken)).lower(),
+                attachment=_checked_attachment(item.attachment, position, host),
+                model=item.model,
+            )
+        )
+    return tuple(made)
+
+
+def _checked_attachment(attachment: NetworkAttachment | None, position: int, host: Host) -> NetworkAttachment:
+    assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
+    match attachment:
+        case None:
+            return LibvirtNetwork(name=host.facts.networks[0]) if host.facts.networks else UserMode()
+        case LibvirtNetwork(name=name) if not _is_offered(attachment, host):
+            kind, known = "Network", host.facts.networks
+        case Bridge(name=name) if not _is_offered(attachment, host):
+            kind, known = "Bridge", host.facts.bridges
+        case _:
+            return attachment
+    raise PropertyConflict(
+        f"The host {host.name} has no {kind.lower()} {name!r}; it has: {', '.join(known) or 'none'}.",
+        property=f"NetworkInterfaces/{position}/{kind}",
+        value=name,
+    )
+
+
+def _free_mac_address(uow: UnitOfWork, taken: set[str]) -> str:
+    """A random address that nobody has; the unique constraint has the last word."""
+    for _ in range(MAC_ATTEMPTS):
+        address = ":".join([MAC_PREFIX, *(f"{byte:02x}" for byte in secrets.token_bytes(3))])
+        if address not in taken and not uow.systems.has_mac_address(address):
+            return address
+    raise NotFound("No free MAC address was found; give one with MACAddress.", kind="MACAddress", id="")
+
+
+def _whole_sectors(size: int) -> int:
+    return -(-size // SECTOR) * SECTOR
+
+
+def _to_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
