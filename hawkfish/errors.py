@@ -211,7 +211,7 @@ class MachineNotFound(BackendError):
     """The hypervisor has no such machine. Data: `machine`."""
 
 
-class ForeignMachine(BackendError):
+class ForeignObject(BackendError):
     """A machine, file or pool of that name exists and was not made by this installation; it is left alone."""
 
 

@@ -125,7 +125,7 @@ TABLE: dict[type[errors.HawkFishError], Mapped] = {
     errors.HostUnavailable: Mapped(503, "ServiceTemporarilyUnavailable", _retry),
     errors.NotSupported: Mapped(400, "ActionNotSupported", _data("operation")),
     errors.MachineNotFound: Mapped(409, "ResourceInUse"),
-    errors.ForeignMachine: Mapped(409, "ResourceInUse"),
+    errors.ForeignObject: Mapped(409, "ResourceInUse"),
     errors.PluginError: Mapped(502, "OperationFailed"),
     errors.PluginConfigInvalid: Mapped(400, "PropertyValueError", _data("field")),
     # the service itself

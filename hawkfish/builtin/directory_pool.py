@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from hawkfish.domain.storage import (
 from hawkfish.errors import NotFound, NotSupported, PluginConfigInvalid
 from hawkfish.plugins.compute import HostStorage, PoolHost
 from hawkfish.plugins.context import PluginContext, PoolConfig
+from hawkfish.plugins.control import UNCONTROLLED, OperationControl
 from hawkfish.plugins.files import check_file_name
 from hawkfish.plugins.storage import StoragePool, SupportsClone, SupportsContent, SupportsResize
 
@@ -87,11 +88,15 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
     def disconnect(self, host: PoolHost, name: str) -> None:
         """Does nothing: a file is reached without being connected."""
 
-    def resize(self, host: PoolHost, name: str, capacity_bytes: int) -> VolumeFacts:  # noqa: D102
-        return self._storage(host).resize_volume(self._host_pool, check_file_name(name), capacity_bytes)
+    def resize(  # noqa: D102
+        self, host: PoolHost, name: str, capacity_bytes: int, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        return self._storage(host).resize_volume(self._host_pool, check_file_name(name), capacity_bytes, control)
 
-    def clone(self, host: PoolHost, source: str, spec: VolumeSpec) -> VolumeFacts:  # noqa: D102
-        return self._storage(host).clone_volume(self._host_pool, check_file_name(source), self._checked(spec))
+    def clone(  # noqa: D102
+        self, host: PoolHost, source: str, spec: VolumeSpec, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        return self._storage(host).clone_volume(self._host_pool, check_file_name(source), self._checked(spec), control)
 
     def upload(  # noqa: D102
         self,
@@ -99,9 +104,9 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
         name: str,
         content: BinaryIO,
         length: int,
-        progress: Callable[[int], None] | None = None,
+        control: OperationControl = UNCONTROLLED,
     ) -> None:
-        self._storage(host).upload_volume(self._host_pool, check_file_name(name), content, length, progress)
+        self._storage(host).upload_volume(self._host_pool, check_file_name(name), content, length, control)
 
     def download(self, host: PoolHost, name: str) -> Iterator[bytes]:  # noqa: D102
         return self._storage(host).download_volume(self._host_pool, check_file_name(name))

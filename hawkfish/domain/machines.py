@@ -91,7 +91,7 @@ class DriveSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LibvirtNetwork:
+class NamedNetwork:
     """A network that the hypervisor's manager keeps, by name."""
 
     name: str
@@ -110,7 +110,7 @@ class UserMode:
     """User-mode networking: outgoing connections only; works where there is neither network nor bridge."""
 
 
-NetworkAttachment = LibvirtNetwork | Bridge | UserMode
+NetworkAttachment = NamedNetwork | Bridge | UserMode
 
 
 @dataclass(frozen=True, kw_only=True)

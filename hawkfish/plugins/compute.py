@@ -9,7 +9,7 @@ Rules for every operation:
 * It ends within `PluginContext.call_timeout` seconds with a result or with `BackendTimeout`, unless its docstring gives
   another limit. A driver that waits for a host never holds up a call to another one.
 * It raises only classes of `hawkfish.errors`: `HostUnavailable` where the host does not answer, `MachineNotFound` for an
-  unknown machine, `ForeignMachine` where something of another owner is in the way, `BackendError` for the rest.
+  unknown machine, `ForeignObject` where something of another owner is in the way, `BackendError` for the rest.
 * It is called from native threads, several at once; a driver guards itself.
 """
 
@@ -32,6 +32,7 @@ from hawkfish.domain.machines import (
     StartOptions,
 )
 from hawkfish.domain.storage import ConnectionInfo, PoolDefinition, PoolStats, VolumeFacts, VolumeSpec
+from hawkfish.plugins.control import UNCONTROLLED, OperationControl
 
 
 class ComputeDriver(ABC):
@@ -66,7 +67,7 @@ class ComputeDriver(ABC):
         """Makes the machine, or changes its definition to `spec`; it is not started, and a running one runs on as it is.
 
         Raises:
-            ForeignMachine: The UUID or the name is taken by a machine without a stamp of this installation.
+            ForeignObject: The UUID or the name is taken by a machine without a stamp of this installation.
         """
 
     @abstractmethod
@@ -75,7 +76,7 @@ class ComputeDriver(ABC):
 
         Raises:
             Conflict: The machine runs; it is never stopped by this call.
-            ForeignMachine: This installation did not make it.
+            ForeignObject: This installation did not make it.
         """
 
     @abstractmethod
@@ -260,6 +261,37 @@ class MigrationProgress:
     downtime_ms: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class MigrationReport:
+    """How a move went, for people and for the next one.
+
+    Attributes:
+        downtime_ms: How long the guest stood still; None where the hypervisor does not say.
+        transferred_bytes: What went over the network, repeated pages included.
+        iterations: How often memory was gone through.
+    """
+
+    downtime_ms: int | None = None
+    transferred_bytes: int = 0
+    iterations: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationControl:
+    """What a running move gets from core: where to report, whether to stop, and the moment from which it cannot.
+
+    Attributes:
+        progress: Gets how far it is, at least once a second.
+        abort_requested: Whether to stop; looked at as often.
+        switching_over: Called once, right before the source is stopped for good. It raises `Aborted` if the move is to end
+            instead; once it has returned, core asks for no abort and refuses to cut the power until the move has ended.
+    """
+
+    progress: Callable[[MigrationProgress], None]
+    abort_requested: Callable[[], bool]
+    switching_over: Callable[[], None]
+
+
 class SupportsLiveMigration(ABC):
     """Running machines can be moved. The source's driver leads; a failed move leaves the machine running at the source."""
 
@@ -268,9 +300,7 @@ class SupportsLiveMigration(ABC):
         """Reasons why the move would fail, each a sentence; empty if it may be tried."""
 
     @abstractmethod
-    def migrate_machine(
-        self, machine_id: UUID, migration: LiveMigration, progress: Callable[[MigrationProgress], None]
-    ) -> None:
+    def migrate_machine(self, machine_id: UUID, migration: LiveMigration, control: MigrationControl) -> MigrationReport:
         """Moves the machine and returns when it runs at the target. Its limit is the caller's: see `abort_migration`."""
 
     @abstractmethod
@@ -290,7 +320,7 @@ class HostStorage(ABC):
         """Records the pool on the host, or finds it recorded the same way.
 
         Raises:
-            ForeignMachine: A pool of that name with another definition exists.
+            ForeignObject: A pool of that name with another definition exists.
         """
 
     @abstractmethod
@@ -331,24 +361,41 @@ class HostStorage(ABC):
         """Deletes it; an absent one is success."""
 
     @abstractmethod
-    def resize_volume(self, pool: str, name: str, capacity_bytes: int) -> VolumeFacts:
+    def resize_volume(
+        self, pool: str, name: str, capacity_bytes: int, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
         """Grows a volume that no running machine uses; the same size is success, a smaller one is refused.
+
+        No limit on the whole; `call_timeout` seconds without progress end it, where progress can be seen.
 
         Raises:
             NotSupported: The pool's kind cannot.
         """
 
     @abstractmethod
-    def clone_volume(self, pool: str, source: str, spec: VolumeSpec) -> VolumeFacts:
-        """Copies `source` into a new volume of at least its size."""
+    def clone_volume(
+        self, pool: str, source: str, spec: VolumeSpec, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        """Copies `source` into a new volume of at least its size; one of that name and size is success.
+
+        The copy appears whole or not at all, also when we die in the middle. A driver that sees the copy grow gives up when
+        nothing moves for `call_timeout` seconds; one that does not allows `call_timeout` and a second for each 10 MiB.
+
+        Raises:
+            AlreadyExists: A volume of that name differs.
+            Conflict: `spec` is smaller than the source.
+            NotSupported: The formats differ and the driver does not convert.
+            StorageFull: There is no room.
+        """
 
     @abstractmethod
     def upload_volume(
-        self, pool: str, name: str, content: BinaryIO, length: int, progress: Callable[[int], None] | None = None
+        self, pool: str, name: str, content: BinaryIO, length: int, control: OperationControl = UNCONTROLLED
     ) -> None:
-        """Writes `length` bytes as the volume's whole content (a qcow2 file stays one). `progress` gets bytes done.
+        """Writes `length` bytes as the volume's whole content (a qcow2 file stays one).
 
-        No limit on the whole; the driver gives up when nothing moves for `call_timeout` seconds.
+        No limit on the whole; the driver gives up when nothing moves for `call_timeout` seconds. What is left in the volume
+        after an error is not known; the caller writes it again or deletes it.
         """
 
     @abstractmethod

@@ -41,6 +41,21 @@ class HostConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FenceConfig:
+    """A host's fence device as its agent's factory gets it.
+
+    Attributes:
+        host_id: Id of the host that it can cut off.
+        host_name: The host's name, for messages.
+        config: The host's fence settings, validated by the record's `config_fields`.
+    """
+
+    host_id: str
+    host_name: str
+    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolConfig:
     """A pool as its plugin's factory gets it; `config` is validated by the record's `config_fields`."""
 

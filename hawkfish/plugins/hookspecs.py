@@ -190,10 +190,10 @@ class HawkFishSpecs:
             HAWKFISH_PLUGIN_API = 1
 
 
-            def _strip(config, context):
+            def _strip(fence, context):
                 from acme_hawkfish.strip import PowerStrip
 
-                return PowerStrip(config["address"], config["outlet"])
+                return PowerStrip(fence.config["address"], fence.config["outlet"])
 
 
             @hookimpl

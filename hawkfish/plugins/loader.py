@@ -18,7 +18,7 @@ from hawkfish.plugins import ENTRY_POINT_GROUP
 from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.console import ConsoleProtocol
-from hawkfish.plugins.context import HostConfig, PluginContext, PoolConfig
+from hawkfish.plugins.context import FenceConfig, HostConfig, PluginContext, PoolConfig
 from hawkfish.plugins.fencing import FenceAgent
 from hawkfish.plugins.hookspecs import PROJECT, HawkFishSpecs
 from hawkfish.plugins.isolation import LoadedPlugin, describe_error, load_isolated
@@ -215,12 +215,10 @@ class PluginHost:
         _check_promises(offer, pool, record.provides, POOL_CAPABILITY_INTERFACES)
         return pool
 
-    def create_fence_agent(
-        self, name: str, config: Mapping[str, Any], context: PluginContext | None = None
-    ) -> FenceAgent:
-        """Makes the agent of one host's fence device; raises like `create_compute_driver`."""
+    def create_fence_agent(self, name: str, config: FenceConfig, context: PluginContext | None = None) -> FenceAgent:
+        """Makes the agent of one host's fence device, its `config` as it was given; raises like `create_compute_driver`."""
         record, offer = self._find(FenceAgentPlugin, name)
-        checked = validate_config(record.config_fields, config, plugin=name)
+        checked = replace(config, config=validate_config(record.config_fields, config.config, plugin=name))
         given = self._context_for(offer, context)
         return _make(offer, lambda: record.factory(checked, given), FenceAgent)
 

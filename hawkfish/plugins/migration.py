@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from hawkfish.domain.machines import MachineObservation, MachineSpec
-from hawkfish.plugins.compute import ComputeDriver, LiveMigration, MigrationProgress
+from hawkfish.plugins.compute import ComputeDriver, LiveMigration, MigrationControl, MigrationReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +39,6 @@ class Rung:
     post_copy: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class MigrationControl:
-    """What a running strategy gets from core: where to report, and whether to stop."""
-
-    progress: Callable[[MigrationProgress], None]
-    abort_requested: Callable[[], bool]
-
-
 class MigrationStrategy(ABC):
     """One way to move a machine. A failed or aborted move leaves the machine running where it was."""
 
@@ -63,5 +55,5 @@ class MigrationStrategy(ABC):
     @abstractmethod
     def transfer(
         self, plan: MigrationPlan, source: ComputeDriver, target: ComputeDriver, control: MigrationControl
-    ) -> None:
+    ) -> MigrationReport:
         """Moves the machine; returns when it runs at the target (or lies there, where it was off)."""

@@ -15,7 +15,7 @@ from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.plugins.compute import ComputeDriver
 from hawkfish.plugins.config_fields import ConfigField
 from hawkfish.plugins.console import ConsoleProtocol
-from hawkfish.plugins.context import HostConfig, PluginContext, PoolConfig
+from hawkfish.plugins.context import FenceConfig, HostConfig, PluginContext, PoolConfig
 from hawkfish.plugins.fencing import FenceAgent
 from hawkfish.plugins.identity import AdmissionPolicy, IdentityProvider
 from hawkfish.plugins.migration import MigrationStrategy
@@ -93,7 +93,7 @@ class QuotaCheckerPlugin(PluginRecord):
 class FenceAgentPlugin(PluginRecord):
     """A kind of fence device; `config_fields` are a host's fence settings."""
 
-    factory: Callable[[Mapping[str, Any], PluginContext], FenceAgent]
+    factory: Callable[[FenceConfig, PluginContext], FenceAgent]
     config_fields: tuple[ConfigField, ...] = ()
 
 

@@ -9,12 +9,13 @@ only classes of `hawkfish.errors`. At most one call is in flight per pool and ho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import BinaryIO
 
 from hawkfish.domain.storage import ConnectionInfo, PoolStats, VolumeFacts, VolumeFormat, VolumeSpec
 from hawkfish.plugins.compute import PoolHost
+from hawkfish.plugins.control import UNCONTROLLED, OperationControl
 
 
 class PoolCapability(StrEnum):
@@ -78,7 +79,9 @@ class SupportsResize(ABC):
     """Volumes can grow while no machine uses them (`PoolCapability.RESIZE`); with ONLINE_RESIZE also while one does."""
 
     @abstractmethod
-    def resize(self, host: PoolHost, name: str, capacity_bytes: int) -> VolumeFacts:
+    def resize(
+        self, host: PoolHost, name: str, capacity_bytes: int, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
         """Grows the volume; the same size is success, a smaller one is refused."""
 
 
@@ -86,8 +89,10 @@ class SupportsClone(ABC):
     """A volume can be copied within the pool (`PoolCapability.CLONE`)."""
 
     @abstractmethod
-    def clone(self, host: PoolHost, source: str, spec: VolumeSpec) -> VolumeFacts:
-        """Copies `source` into a new volume of at least its size."""
+    def clone(
+        self, host: PoolHost, source: str, spec: VolumeSpec, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        """Copies `source` into a new volume of at least its size; the limits are those of `HostStorage.clone_volume`."""
 
 
 class SupportsContent(ABC):
@@ -100,7 +105,7 @@ class SupportsContent(ABC):
         name: str,
         content: BinaryIO,
         length: int,
-        progress: Callable[[int], None] | None = None,
+        control: OperationControl = UNCONTROLLED,
     ) -> None:
         """Writes `length` bytes, in the volume's format, as its whole content."""
 

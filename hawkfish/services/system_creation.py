@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host
-from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, NetworkAttachment, UserMode
+from hawkfish.domain.machines import Bridge, Firmware, NamedNetwork, NetworkAttachment, UserMode
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import (
@@ -254,7 +254,7 @@ def _has_what_is_named(host: Host, new: NewSystem, pools: list[Pool]) -> bool:
 
 def _is_offered(attachment: NetworkAttachment | None, host: Host) -> bool:
     match attachment:
-        case LibvirtNetwork(name=name):
+        case NamedNetwork(name=name):
             return host.facts is not None and name in host.facts.networks
         case Bridge(name=name):
             return host.facts is not None and name in host.facts.bridges
@@ -322,8 +322,8 @@ def _checked_attachment(attachment: NetworkAttachment | None, position: int, hos
     assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
     match attachment:
         case None:
-            return LibvirtNetwork(name=host.facts.networks[0]) if host.facts.networks else UserMode()
-        case LibvirtNetwork(name=name) if not _is_offered(attachment, host):
+            return NamedNetwork(name=host.facts.networks[0]) if host.facts.networks else UserMode()
+        case NamedNetwork(name=name) if not _is_offered(attachment, host):
             kind, known = "Network", host.facts.networks
         case Bridge(name=name) if not _is_offered(attachment, host):
             kind, known = "Bridge", host.facts.bridges

@@ -19,7 +19,8 @@ from hawkfish.domain.machines import MachineStamp, PowerState
 from hawkfish.domain.storage import VolumeSpec
 from hawkfish.domain.systems import System, SystemDisk, SystemState
 from hawkfish.domain.tasks import Task, TaskError
-from hawkfish.errors import BackendError, ForeignMachine
+from hawkfish.errors import BackendError, ForeignObject
+from hawkfish.plugins.control import OperationControl
 from hawkfish.plugins.storage import SupportsContent, SupportsResize
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
@@ -117,10 +118,10 @@ class SystemTasks:
             )
 
         def report(done: int) -> None:
-            ctx.check()
             self._drivers.pool_gets_on(disk.pool_id, system.host_id)
             ctx.progress(percent=min(90, done * 90 // max(1, image.facts.file_bytes)))
 
+        control = OperationControl(check=ctx.check, progress=report)
         with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):
             if not isinstance(pool, SupportsContent):
                 raise BackendError(
@@ -131,9 +132,9 @@ class SystemTasks:
                 )
             ctx.check()
             with _open_image(image.path) as content:
-                pool.upload(host, disk.volume_name, content, image.facts.file_bytes, report)
+                pool.upload(host, disk.volume_name, content, image.facts.file_bytes, control)
             if disk.capacity_bytes > image.facts.virtual_bytes and isinstance(pool, SupportsResize):
-                pool.resize(host, disk.volume_name, disk.capacity_bytes)
+                pool.resize(host, disk.volume_name, disk.capacity_bytes, control)
 
     def _delete_disks(self, ctx: StepContext) -> None:
         system = self._system(ctx)
@@ -158,7 +159,7 @@ class SystemTasks:
         try:
             ctx.check()
             driver.remove_machine(system.id)
-        except ForeignMachine:
+        except ForeignObject:
             # The name or UUID was taken by another's machine, which is why `define` failed: it is not ours to remove.
             ctx.log.info("the machine of that name is foreign and stays")
 

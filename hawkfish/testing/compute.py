@@ -47,7 +47,7 @@ from hawkfish.domain.machines import (
     NetworkInterfaceSpec,
     PowerState,
 )
-from hawkfish.errors import AlreadyExists, Conflict, ForeignMachine, HawkFishError, MachineNotFound, NotSupported
+from hawkfish.errors import AlreadyExists, Conflict, ForeignObject, HawkFishError, MachineNotFound, NotSupported
 from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
 from hawkfish.testing.compute_machine import ComputeDriverMachine
 from hawkfish.testing.devices import DeviceContract, SpecFactory
@@ -224,7 +224,7 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
         first = machine_spec()
         made = driver.define_machine(first)
         second = machine_spec(name=first.name)
-        with pytest.raises((AlreadyExists, ForeignMachine, Conflict)):
+        with pytest.raises((AlreadyExists, ForeignObject, Conflict)):
             driver.define_machine(second)
         assert driver.find_machine(first.id) == made
         assert driver.find_machine(second.id) is None
@@ -256,7 +256,7 @@ class ComputeDriverContract(HostStorageContract, DeviceContract):
             "power off": lambda: driver.power_off_machine(foreign_machine.id),
             "remove": lambda: driver.remove_machine(foreign_machine.id),
         }
-        with pytest.raises(ForeignMachine):
+        with pytest.raises(ForeignObject):
             act[operation]()
         assert driver.find_machine(foreign_machine.id) == before
         assert driver.find_machine(same_name.id) is None

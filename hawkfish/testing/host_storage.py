@@ -14,8 +14,9 @@ import pytest
 
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.storage import PoolDefinition, PoolKind, VolumeFormat, VolumeSpec
-from hawkfish.errors import AlreadyExists, ForeignMachine, HawkFishError
+from hawkfish.errors import AlreadyExists, ForeignObject, HawkFishError
 from hawkfish.plugins.compute import offered_capabilities
+from hawkfish.plugins.control import OperationControl
 from hawkfish.plugins.files import write_empty_qcow2
 from hawkfish.testing.gates import needs
 
@@ -107,7 +108,7 @@ class HostStorageContract:
     def test_a_pool_of_that_name_elsewhere_is_left_alone(
         self, driver: Any, pool: str, pool_definition: PoolDefinition
     ) -> None:
-        with pytest.raises(ForeignMachine):
+        with pytest.raises(ForeignObject):
             driver.define_pool(replace(pool_definition, target=pool_definition.target.with_name("elsewhere")))
         assert driver.pool_path(pool) == str(pool_definition.target)
 
@@ -192,7 +193,7 @@ class HostStorageContract:
         content = random_bytes(3 * MIB)
         driver.create_volume(pool, VolumeSpec(name="bytes", capacity_bytes=3 * MIB, format=VolumeFormat.RAW))
         done: list[int] = []
-        driver.upload_volume(pool, "bytes", io.BytesIO(content), len(content), done.append)
+        driver.upload_volume(pool, "bytes", io.BytesIO(content), len(content), OperationControl(progress=done.append))
         assert b"".join(driver.download_volume(pool, "bytes")) == content
         assert done == sorted(done)
         assert done[-1] == len(content)

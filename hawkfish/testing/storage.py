@@ -29,6 +29,7 @@ import pytest
 from hawkfish.domain.storage import BlockDevice, FilePath, NetworkDisk, VolumeFormat, VolumeSpec
 from hawkfish.errors import AlreadyExists, HawkFishError, NotFound
 from hawkfish.plugins.compute import PoolHost
+from hawkfish.plugins.control import OperationControl
 from hawkfish.plugins.storage import POOL_CAPABILITY_INTERFACES, PoolCapability, StoragePool
 from hawkfish.testing.host_storage import MIB, empty_qcow2, random_bytes
 
@@ -202,7 +203,7 @@ class StoragePoolContract:
             content = random_bytes(spec.capacity_bytes) if raw else empty_qcow2(spec.capacity_bytes)
             pool.create(pool_host, replace(spec, format=kind))
             done: list[int] = []
-            pool.upload(pool_host, spec.name, io.BytesIO(content), len(content), done.append)
+            pool.upload(pool_host, spec.name, io.BytesIO(content), len(content), OperationControl(progress=done.append))
             assert b"".join(pool.download(pool_host, spec.name))[: len(content)] == content
             assert done[-1] == len(content)
             pool.delete(pool_host, spec.name)

@@ -7,7 +7,7 @@ import pytest
 
 from hawkfish.builtin.plugin import hawkfish_storage_pools
 from hawkfish.domain.storage import FilePath, VolumeSpec
-from hawkfish.errors import ForeignMachine, NotSupported, PluginConfigInvalid
+from hawkfish.errors import ForeignObject, NotSupported, PluginConfigInvalid
 from hawkfish.plugins.compute import PoolHost
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.context import PoolConfig
@@ -76,7 +76,7 @@ def test_releasing_leaves_the_files(make_pool, rack, tmp_path):
 
 def test_a_pool_of_the_same_name_elsewhere_is_left_alone(make_pool, rack, tmp_path):
     make_pool(path=str(tmp_path / "first")).prepare(rack)
-    with pytest.raises(ForeignMachine, match="choose another name"):
+    with pytest.raises(ForeignObject, match="choose another name"):
         make_pool(path=str(tmp_path / "second")).prepare(rack)
 
 

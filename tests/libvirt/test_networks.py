@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from hawkfish.domain.machines import Bridge, LibvirtNetwork, NetworkInterfaceSpec, PowerState, UserMode
+from hawkfish.domain.machines import Bridge, NamedNetwork, NetworkInterfaceSpec, PowerState, UserMode
 
 pytestmark = pytest.mark.needs_libvirt
 
@@ -45,7 +45,7 @@ def test_a_machine_on_a_network_a_bridge_and_neither(driver, new_machine, inside
     facts = driver.probe()
     assert network in facts.networks
     assert {bridge, "virbr-lab"} <= set(facts.bridges)
-    attachments = (LibvirtNetwork(name=network), Bridge(name=bridge), UserMode())
+    attachments = (NamedNetwork(name=network), Bridge(name=bridge), UserMode())
     addresses = tuple(f"52:54:00:12:34:0{number}" for number in range(1, 4))
     spec = new_machine(
         memory_mib=64,

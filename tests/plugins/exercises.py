@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hawkfish.errors import QuotaExceeded
-from hawkfish.plugins.context import HostConfig, PluginContext, PoolConfig
+from hawkfish.plugins.context import FenceConfig, HostConfig, PluginContext, PoolConfig
 from hawkfish.plugins.loader import PluginHost
 from hawkfish.plugins.quota import QuotaRequest, ResourceUsage
 from hawkfish.plugins.records import Event
@@ -59,7 +59,8 @@ def _quota_checker(host: PluginHost, _: Path) -> object:
 
 
 def _fence_agent(host: PluginHost, _: Path) -> object:
-    agent = host.create_fence_agent("acme-strip", {"address": "strip.example", "outlet": 3})
+    config = FenceConfig(host_id="1", host_name="one", config={"address": "strip.example", "outlet": 3})
+    agent = host.create_fence_agent("acme-strip", config)
     agent.fence()
     return [agent.outlet, agent.status()]
 

@@ -10,7 +10,7 @@ import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, Role
-from hawkfish.domain.machines import Bridge, Firmware, LibvirtNetwork, PowerState, UserMode
+from hawkfish.domain.machines import Bridge, Firmware, NamedNetwork, PowerState, UserMode
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import NewDisk, NewNetworkInterface, ResetType, SystemChanges, SystemState
 from hawkfish.domain.tasks import TaskState
@@ -144,7 +144,7 @@ def test_an_image_that_cannot_be_used_names_the_property_and_changes_nothing(ins
         ({"host": "nowhere"}, "HostId"),
         ({"disks": (NewDisk(capacity_bytes=MIB, pool="lake"),)}, "Disks/0/Pool"),
         (
-            {"network_interfaces": (NewNetworkInterface(attachment=LibvirtNetwork(name="lost")),)},
+            {"network_interfaces": (NewNetworkInterface(attachment=NamedNetwork(name="lost")),)},
             "NetworkInterfaces/0/Network",
         ),
         ({"network_interfaces": (NewNetworkInterface(attachment=Bridge(name="br9")),)}, "NetworkInterfaces/0/Bridge"),

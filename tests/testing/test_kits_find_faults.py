@@ -72,7 +72,7 @@ BROKEN_DRIVERS = {
             def power_off_machine(self, machine_id):
                 try:
                     super().power_off_machine(machine_id)
-                except ForeignMachine:
+                except ForeignObject:
                     return
         """,
         "test_a_foreign_machine_is_left_alone[power off]",
@@ -219,7 +219,7 @@ BROKEN_POOLS = {
     "shrinks without a word": (
         """
         class Broken(DirectoryPool):
-            def resize(self, host, name, capacity_bytes):
+            def resize(self, host, name, capacity_bytes, control=None):
                 try:
                     return super().resize(host, name, capacity_bytes)
                 except Conflict:

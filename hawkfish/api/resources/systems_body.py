@@ -10,7 +10,7 @@ from hawkfish.api.links import link
 from hawkfish.api.resources.base import not_none, timestamp
 from hawkfish.api.schemas.systems import BOOT_MODES, BOOT_TARGETS
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import BootDevice, Bridge, Firmware, LibvirtNetwork, NetworkAttachment
+from hawkfish.domain.machines import BootDevice, Bridge, Firmware, NamedNetwork, NetworkAttachment
 from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
 from hawkfish.domain.tasks import Task
 
@@ -134,7 +134,7 @@ def _oem(system: System, address: str) -> dict[str, Any]:
 
 
 def _attachment(attachment: NetworkAttachment) -> dict[str, Any]:
-    if isinstance(attachment, LibvirtNetwork):
+    if isinstance(attachment, NamedNetwork):
         return {"Network": attachment.name}
     if isinstance(attachment, Bridge):
         return not_none(Bridge=attachment.name, VLANId=attachment.vlan)

@@ -13,7 +13,7 @@ from hawkfish.domain.machines import (
     Bridge,
     DiskBus,
     Firmware,
-    LibvirtNetwork,
+    NamedNetwork,
     NetworkInterfaceModel,
     UserMode,
 )
@@ -109,7 +109,7 @@ class NetworkInterfaceSchema(StrictSchema):
         if vlan is not None and bridge is None:
             raise refuse(PropertyConflict, "VLANId", "goes with Bridge only", vlan)
         if network is not None:
-            values["attachment"] = LibvirtNetwork(name=network)
+            values["attachment"] = NamedNetwork(name=network)
         elif bridge is not None:
             values["attachment"] = Bridge(name=bridge, vlan=vlan)
         elif user_mode:

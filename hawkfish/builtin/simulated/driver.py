@@ -38,6 +38,7 @@ from hawkfish.plugins.compute import (
     SupportsSerialLog,
 )
 from hawkfish.plugins.context import HostConfig, PluginContext
+from hawkfish.plugins.control import UNCONTROLLED, OperationControl
 
 _PIECE = 1 << 20
 _DETACH_MARGIN = 5.0
@@ -218,25 +219,31 @@ class SimulatedDriver(
     def delete_volume(self, pool: str, name: str) -> None:  # noqa: D102
         self._call("delete_volume", pool=pool, name=name)
 
-    def resize_volume(self, pool: str, name: str, capacity_bytes: int) -> VolumeFacts:  # noqa: D102
+    def resize_volume(  # noqa: D102
+        self, pool: str, name: str, capacity_bytes: int, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        control.check()
         return self._volume("resize_volume", pool=pool, name=name, capacity_bytes=capacity_bytes)
 
-    def clone_volume(self, pool: str, source: str, spec: VolumeSpec) -> VolumeFacts:  # noqa: D102
+    def clone_volume(  # noqa: D102
+        self, pool: str, source: str, spec: VolumeSpec, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        control.check()
         return self._volume("clone_volume", pool=pool, source=source, spec=spec)
 
     def upload_volume(  # noqa: D102
-        self, pool: str, name: str, content: BinaryIO, length: int, progress: Callable[[int], None] | None = None
+        self, pool: str, name: str, content: BinaryIO, length: int, control: OperationControl = UNCONTROLLED
     ) -> None:
         upload_id = self._call("begin_upload", str, pool=pool, name=name, length=length)
         try:
-            self._send_content(upload_id, name, content, length, progress)
+            self._send_content(upload_id, name, content, length, control)
             self._call("finish_upload", upload_id=upload_id)
         except BaseException:
             self._give_up(upload_id)
             raise
 
     def _send_content(
-        self, upload_id: str, name: str, content: BinaryIO, length: int, progress: Callable[[int], None] | None
+        self, upload_id: str, name: str, content: BinaryIO, length: int, control: OperationControl
     ) -> None:
         done = 0
         while done < length:
@@ -245,8 +252,7 @@ class SimulatedDriver(
                 raise InvalidRequest(f"The content for {name} ended after {done} of {length} bytes; send all of it.")
             self._ask("write_upload", piece, upload_id=upload_id)
             done += len(piece)
-            if progress is not None:
-                progress(done)
+            control.report(done)
 
     def download_volume(self, pool: str, name: str) -> Iterator[bytes]:  # noqa: D102
         offset = 0

@@ -19,7 +19,7 @@ from hawkfish.domain.machines import (
     StartOptions,
 )
 from hawkfish.domain.storage import BlockDevice, ConnectionInfo, FilePath, NetworkDisk
-from hawkfish.errors import AlreadyExists, BackendError, Conflict, ForeignMachine, InUse, MachineNotFound
+from hawkfish.errors import AlreadyExists, BackendError, Conflict, ForeignObject, InUse, MachineNotFound
 
 
 class HostMachines:
@@ -54,7 +54,7 @@ class HostMachines:
 
         Raises:
             MachineNotFound: There is none.
-            ForeignMachine: It is another's.
+            ForeignObject: It is another's.
         """
         machine = self._machines.get(machine_id)
         if machine is None:
@@ -64,7 +64,7 @@ class HostMachines:
                 host=self._host,
             )
         if installation is not None and machine.spec.stamp.installation_id != installation:
-            raise ForeignMachine(
+            raise ForeignObject(
                 f"The machine {machine.spec.name} on the simulated host {self._host} was not made by this installation "
                 "and is left alone; adopt it first.",
                 machine=str(machine_id),

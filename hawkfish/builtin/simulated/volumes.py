@@ -18,7 +18,7 @@ from hawkfish.errors import (
     AlreadyExists,
     BackendError,
     Conflict,
-    ForeignMachine,
+    ForeignObject,
     HawkFishError,
     InUse,
     InvalidRequest,
@@ -78,7 +78,7 @@ class HostVolumes:
             if known is None:
                 self._keep(PoolRecord(definition=definition))
             elif known.definition != definition:
-                raise ForeignMachine(
+                raise ForeignObject(
                     f"The simulated host {self._host} has another pool {definition.name} at {known.definition.target}; "
                     "choose another name.",
                     operation="define_pool",

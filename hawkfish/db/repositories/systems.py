@@ -19,8 +19,8 @@ from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.domain.machines import (
     BootDevice,
     Bridge,
-    LibvirtNetwork,
     MachineObservation,
+    NamedNetwork,
     NetworkAttachment,
     PowerState,
     Screenshot,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
 
 MACHINE_GONE = "The machine of {system.name} is no longer defined on {system.host_name}; define it there again, or delete the system."
-ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": LibvirtNetwork, "bridge": Bridge, "user": UserMode}
+ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": NamedNetwork, "bridge": Bridge, "user": UserMode}
 
 
 class SystemRepository:
@@ -402,7 +402,7 @@ class SystemRepository:
 def attachment_to_json(attachment: NetworkAttachment) -> dict[str, Any]:
     """How an attachment is stored and sent."""
     match attachment:
-        case LibvirtNetwork(name=name):
+        case NamedNetwork(name=name):
             return {"type": "network", "name": name}
         case Bridge(name=name, vlan=vlan):
             return {"type": "bridge", "name": name, "vlan": vlan}

@@ -253,7 +253,7 @@ class LibvirtDriver(
         """The definition to be changed; None if there is none yet.
 
         Raises:
-            ForeignMachine: The UUID or the name belongs to a machine that is not ours.
+            ForeignObject: The UUID or the name belongs to a machine that is not ours.
             AlreadyExists: The name belongs to another machine of ours.
         """
         by_id, by_name = _lookup(raw.lookupByUUID, spec.id.bytes), _lookup(raw.lookupByName, spec.name)

@@ -14,7 +14,7 @@ from uuid import UUID
 import libvirt
 
 from hawkfish.domain.machines import MachineEventKind
-from hawkfish.errors import ForeignMachine, MachineNotFound
+from hawkfish.errors import ForeignObject, MachineNotFound
 from hawkfish.plugins.context import HostConfig, PluginContext
 from hawkfish_libvirt.connection import Connection
 from hawkfish_libvirt.events import EventHub
@@ -95,11 +95,11 @@ class LibvirtHost:
         """Refuses machines that this installation has not made.
 
         Raises:
-            ForeignMachine: It bears no stamp of ours.
+            ForeignObject: It bears no stamp of ours.
         """
         stamp = guest.definition().stamp
         if stamp is None or stamp.installation_id != self.installation_id:
-            raise ForeignMachine(
+            raise ForeignObject(
                 f"{operation} of machine {guest.name} on host {self.name} was refused: this installation has not made it. "
                 "Adopt it first, or leave it alone.",
                 operation=operation,

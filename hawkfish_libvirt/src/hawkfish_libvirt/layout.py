@@ -14,9 +14,9 @@ from hawkfish.domain.machines import (
     DriveKind,
     DriveSpec,
     Firmware,
-    LibvirtNetwork,
     MachineObservation,
     MachineSpec,
+    NamedNetwork,
     NetworkInterfaceSpec,
     PowerState,
 )
@@ -223,7 +223,7 @@ def _drive(drive: DriveSpec, names: _TargetNames) -> DiskXml:
 def _interface(item: NetworkInterfaceSpec, index: int) -> InterfaceXml:
     mac, model, alias = item.mac_address.lower(), item.model.value, _alias(item.id) or own_alias(f"nic{index}")
     match item.attachment:
-        case LibvirtNetwork(name=name):
+        case NamedNetwork(name=name):
             return InterfaceXml(mac_address=mac, kind="network", source=name, model=model, alias=alias)
         case Bridge(name=name, vlan=vlan):
             return InterfaceXml(mac_address=mac, kind="bridge", source=name, vlan=vlan, model=model, alias=alias)

@@ -9,8 +9,9 @@ from typing import BinaryIO, TypeVar
 import libvirt
 
 from hawkfish.domain.storage import PoolDefinition, PoolStats, VolumeFacts, VolumeFormat, VolumeSpec
-from hawkfish.errors import AlreadyExists, Conflict, ForeignMachine, HostUnavailable, NotFound
+from hawkfish.errors import AlreadyExists, Conflict, ForeignObject, HostUnavailable, NotFound
 from hawkfish.plugins.compute import HostStorage
+from hawkfish.plugins.control import UNCONTROLLED, OperationControl
 from hawkfish_libvirt.calls import Beat
 from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.pool_xml import VolumeXml, build_pool, parse_pool
@@ -38,7 +39,7 @@ class LibvirtStorage(HostStorage):
             if pool is None:
                 pool = raw.storagePoolDefineXML(text, 0)
             elif parse_pool(pool.XMLDesc(0)) != definition:
-                raise ForeignMachine(
+                raise ForeignObject(
                     f"Pool {definition.name} exists on host {self._host.name} with another definition and was left alone. "
                     "Choose another name.",
                     operation="define pool",
@@ -146,8 +147,11 @@ class LibvirtStorage(HostStorage):
 
         self._call(f"Deleting volume {pool}/{name}", run, subject=f"{pool}/{name}")
 
-    def resize_volume(self, pool: str, name: str, capacity_bytes: int) -> VolumeFacts:
+    def resize_volume(
+        self, pool: str, name: str, capacity_bytes: int, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
         """See `HostStorage`."""
+        control.check()
 
         def run(raw: libvirt.virConnect) -> VolumeFacts:
             volume = self._volume(self._active_pool(raw, pool), pool, name)
@@ -163,8 +167,11 @@ class LibvirtStorage(HostStorage):
 
         return self._call(f"Resizing volume {pool}/{name}", run, subject=f"{pool}/{name}")
 
-    def clone_volume(self, pool: str, source: str, spec: VolumeSpec) -> VolumeFacts:
-        """See `HostStorage`. May take longer than an ordinary call, by the size of the source."""
+    def clone_volume(
+        self, pool: str, source: str, spec: VolumeSpec, control: OperationControl = UNCONTROLLED
+    ) -> VolumeFacts:
+        """See `HostStorage`. libvirt neither says how far it is nor stops in the middle."""
+        control.check()
         original = self.find_volume(pool, source)
         if original is None:
             raise self._no_volume(pool, source)
@@ -201,7 +208,7 @@ class LibvirtStorage(HostStorage):
         )
 
     def upload_volume(
-        self, pool: str, name: str, content: BinaryIO, length: int, progress: Callable[[int], None] | None = None
+        self, pool: str, name: str, content: BinaryIO, length: int, control: OperationControl = UNCONTROLLED
     ) -> None:
         """See `HostStorage`."""
 
@@ -216,8 +223,7 @@ class LibvirtStorage(HostStorage):
                     _send(stream, piece)
                     done += len(piece)
                     beat()
-                    if progress is not None:
-                        progress(done)
+                    control.report(done)
                 stream.finish()
             except BaseException:
                 _abort(stream)

@@ -2,8 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hawkfish.plugins.compute import ComputeDriver, LiveMigration, SupportsLiveMigration
-from hawkfish.plugins.migration import MigrationControl, MigrationPlan, MigrationStrategy
+from hawkfish.plugins.compute import (
+    ComputeDriver,
+    LiveMigration,
+    MigrationControl,
+    MigrationReport,
+    SupportsLiveMigration,
+)
+from hawkfish.plugins.migration import MigrationPlan, MigrationStrategy
 
 
 class PatientStrategy(MigrationStrategy):
@@ -19,6 +25,6 @@ class PatientStrategy(MigrationStrategy):
 
     def transfer(
         self, plan: MigrationPlan, source: ComputeDriver, target: ComputeDriver, control: MigrationControl
-    ) -> None:
+    ) -> MigrationReport:
         assert isinstance(source, SupportsLiveMigration)
-        source.migrate_machine(plan.machine.id, self.build(plan), control.progress)
+        return source.migrate_machine(plan.machine.id, self.build(plan), control)

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from hawkfish.plugins import hookimpl
 from hawkfish.plugins.compute import ComputeDriver
 from hawkfish.plugins.config_fields import ConfigField
 from hawkfish.plugins.console import ConsoleProtocol
-from hawkfish.plugins.context import HostConfig, PluginContext, PoolConfig
+from hawkfish.plugins.context import FenceConfig, HostConfig, PluginContext, PoolConfig
 from hawkfish.plugins.fencing import FenceAgent
 from hawkfish.plugins.identity import AdmissionDenial, AdmissionPolicy, AdmissionRequest, IdentityProvider
 from hawkfish.plugins.migration import MigrationStrategy
@@ -101,10 +100,10 @@ def hawkfish_quota_checkers() -> Iterable[QuotaCheckerPlugin]:
     yield QuotaCheckerPlugin(name="small-machines", factory=lambda context: SmallMachines())
 
 
-def _strip(config: Mapping[str, Any], context: PluginContext) -> FenceAgent:
+def _strip(fence: FenceConfig, context: PluginContext) -> FenceAgent:
     from acme_hawkfish.strip import PowerStrip
 
-    return PowerStrip(config["address"], config["outlet"])
+    return PowerStrip(fence.config["address"], fence.config["outlet"])
 
 
 @hookimpl
