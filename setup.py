@@ -34,6 +34,7 @@ setup(
         "prometheus-client>=0.24,<1",
         "psycopg[binary]>=3.3,<4",
         "rich>=14.2,<16",
+        "shtab>=1.8,<2",
         "sqlalchemy>=2.0.45,<2.2",
         "stevedore>=5.5",
         "structlog>=25.5",
