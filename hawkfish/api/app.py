@@ -11,7 +11,20 @@ from hawkfish.api.errors import ProtocolError, handle_error, shown
 from hawkfish.api.middleware.authentication import Authentication
 from hawkfish.api.middleware.logs import RequestLog
 from hawkfish.api.middleware.protocol import Protocol
-from hawkfish.api.resources import accounts, hosts, managers, plugins, service_root, sessions, systems, tasks
+from hawkfish.api.resources import (
+    accounts,
+    ethernet_interfaces,
+    hosts,
+    managers,
+    memory,
+    plugins,
+    processors,
+    service_root,
+    sessions,
+    storage,
+    systems,
+    tasks,
+)
 from hawkfish.api.resources.base import Resource
 from hawkfish.bootstrap import Application
 
@@ -26,6 +39,18 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.SYSTEMS}/{{system_id}}/Actions/Oem/HawkFishSystem.Screenshot": systems.SystemScreenshotResource,
     f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/Screenshots/{{screenshot_id}}": systems.ScreenshotResource,
     f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/SerialLog": systems.SerialLogResource,
+    f"{links.SYSTEMS}/{{system_id}}/Processors": processors.ProcessorCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}/Processors/{{processor_id}}": processors.ProcessorResource,
+    f"{links.SYSTEMS}/{{system_id}}/Memory": memory.MemoryCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}/Memory/{{memory_id}}": memory.MemoryResource,
+    f"{links.SYSTEMS}/{{system_id}}/EthernetInterfaces": ethernet_interfaces.EthernetInterfaceCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}/EthernetInterfaces/{{interface_id}}": ethernet_interfaces.EthernetInterfaceResource,
+    f"{links.SYSTEMS}/{{system_id}}/Storage": storage.StorageCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}": storage.StorageResource,
+    f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Controllers": storage.StorageControllerCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Controllers/{{controller_id}}": storage.StorageControllerResource,
+    f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Drives/{{drive_id}}": storage.DriveResource,
+    f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Volumes": storage.VolumeCollectionResource,
     links.MANAGERS: managers.ManagerCollectionResource,
     f"{links.MANAGERS}/{{system_id}}": managers.ManagerResource,
     links.CHASSIS: managers.ChassisCollectionResource,

@@ -145,7 +145,7 @@ class MachineSpec:
     Attributes:
         id: The machine's UUID, also its SMBIOS UUID.
         name: Unique on the host; at most 64 characters, letters, digits, `.`, `_`, `-`.
-        vcpus: Number of virtual processors.
+        vcpus: Number of virtual processors: the cores of one socket, with one thread each.
         memory_mib: Memory in MiB.
         boot_order: Groups of devices in the order in which firmware tries them.
         graphics: A VNC screen on a local socket, never on a network.

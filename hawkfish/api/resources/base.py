@@ -90,20 +90,34 @@ class Collection(Resource):
         if wanted.only and total == 1:
             send(req, resp, offload(self.member, actor, identities[0]))
             return
-        send(req, resp, Document(self._body(identities, total, wanted)))
+        members = [link(self.path, identity) for identity in identities]
+        send(req, resp, collection_document(self.path, self.kind, self.title, members, total, wanted))
 
-    def _body(self, identities: Sequence[Any], total: int, wanted: Page) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "@odata.id": self.path,
-            "@odata.type": f"#{self.kind}.{self.kind}",
-            "Name": self.title,
-            "Members@odata.count": total,
-            "Members": [link(self.path, identity) for identity in identities],
-        }
-        end = wanted.skip + len(identities)
-        if identities and end < min(total, LARGEST):
-            body["Members@odata.nextLink"] = f"{self.path}?$skip={end}&$top={wanted.top}"
-        return body
+
+def collection_document(  # noqa: PLR0917  the parts of a collection
+    path: str, kind: str, title: str, members: Sequence[dict[str, str]], total: int, wanted: Page
+) -> Document:
+    """A page of a collection.
+
+    Args:
+        path: Its address.
+        kind: Name of its type.
+        title: Its Name.
+        members: References to the members of the page.
+        total: How many there are in all.
+        wanted: The page.
+    """
+    body: dict[str, Any] = {
+        "@odata.id": path,
+        "@odata.type": f"#{kind}.{kind}",
+        "Name": title,
+        "Members@odata.count": total,
+        "Members": members,
+    }
+    end = wanted.skip + len(members)
+    if members and end < min(total, LARGEST):
+        body["Members@odata.nextLink"] = f"{path}?$skip={end}&$top={wanted.top}"
+    return Document(body)
 
 
 def sliced(items: Sequence[T], skip: int, top: int, key: Callable[[T], Any]) -> tuple[list[Any], int]:

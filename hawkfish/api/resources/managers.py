@@ -11,13 +11,17 @@ from hawkfish.api import links
 from hawkfish.api.documents import Document, send
 from hawkfish.api.links import link
 from hawkfish.api.resources.base import Collection
+from hawkfish.api.resources.parts import references
+from hawkfish.api.resources.processors import processor_documents
+from hawkfish.api.resources.storage import drive_documents, storage_documents
 from hawkfish.api.resources.systems import SystemPart
 from hawkfish.api.resources.systems_body import status_of
+from hawkfish.bootstrap import ServiceInfo
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.systems import System
 
 
-def manager_document(system: System, version: str) -> Document:
+def manager_document(system: System, service: ServiceInfo) -> Document:
     """The Manager of a system: HawkFish itself, in the place of a BMC."""
     identity = str(system.id)
     body = {
@@ -28,12 +32,14 @@ def manager_document(system: System, version: str) -> Document:
         "ManagerType": "BMC",
         "Manufacturer": "HawkFish",
         "Model": "HawkFish",
-        "FirmwareVersion": version,
+        "FirmwareVersion": service.version,
+        "ServiceEntryPointUUID": str(service.installation_id),
         "PowerState": "On",
         "Status": {"State": "Enabled", "Health": "OK"},
         "Links": {
             "ManagerForServers": [link(links.SYSTEMS, identity)],
             "ManagerForChassis": [link(links.CHASSIS, identity)],
+            "ManagerInChassis": link(links.CHASSIS, identity),
         },
     }
     return Document(body, system.version)
@@ -49,6 +55,7 @@ def chassis_document(system: System) -> Document:
         "Id": identity,
         "Name": f"Chassis of {system.name}",
         "ChassisType": "Other",
+        "UUID": identity,
         "Manufacturer": "HawkFish",
         "Model": system.hypervisor or "HawkFish",
         **power,
@@ -56,6 +63,10 @@ def chassis_document(system: System) -> Document:
         "Links": {
             "ComputerSystems": [link(links.SYSTEMS, identity)],
             "ManagedBy": [link(links.MANAGERS, identity)],
+            "ManagersInChassis": [link(links.MANAGERS, identity)],
+            "Processors": references(processor_documents(system)),
+            "Storage": references(storage_documents(system)),
+            "Drives": references(drive_documents(system)),
         },
     }
     return Document(body, system.version)
@@ -74,7 +85,7 @@ class ManagerCollectionResource(Collection):
 
     def member(self, actor: Actor, identity: Any) -> Document:
         """One manager."""
-        return manager_document(self.application.systems.get(actor, identity), self.application.service_info.version)
+        return manager_document(self.application.systems.get(actor, identity), self.application.service_info)
 
 
 class ManagerResource(SystemPart):
@@ -84,7 +95,7 @@ class ManagerResource(SystemPart):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows the manager."""
-        send(req, resp, manager_document(self.find(req, system_id), self.application.service_info.version))
+        send(req, resp, manager_document(self.find(req, system_id), self.application.service_info))
 
 
 class ChassisCollectionResource(Collection):

@@ -15,6 +15,8 @@ from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
 from hawkfish.domain.tasks import Task
 
 MIB_A_GIB = 1024
+PARTS = ("Processors", "Memory", "EthernetInterfaces", "Storage")
+"""What has collections of its own below the system."""
 
 TARGET_OF: dict[BootDevice | None, str] = {device: name for name, device in BOOT_TARGETS.items()}
 MODE_OF: dict[Firmware, str] = {firmware: name for name, firmware in BOOT_MODES.items()}
@@ -35,9 +37,10 @@ def system_document(system: System) -> Document:
         "Manufacturer": "HawkFish",
         "PowerState": system.power_state,
         "Status": status_of(system),
-        "ProcessorSummary": dict.fromkeys(("Count", "CoreCount", "LogicalProcessorCount"), system.vcpus),
+        "ProcessorSummary": {"Count": 1, "CoreCount": system.vcpus, "LogicalProcessorCount": system.vcpus},
         "MemorySummary": {"TotalSystemMemoryGiB": in_gib(system.memory_mib)},
         "Boot": _boot(system),
+        **{part: {"@odata.id": f"{address}/{part}"} for part in PARTS},
         "Links": {"Chassis": [link(links.CHASSIS, identity)], "ManagedBy": [link(links.MANAGERS, identity)]},
         "Actions": _actions(system, address),
         "Oem": {"HawkFish": _oem(system, address)},
@@ -50,7 +53,7 @@ def system_document(system: System) -> Document:
 
 
 def status_of(system: System) -> dict[str, Any]:
-    """The Status of a system, and of its chassis."""
+    """The Status of a system, of its chassis and of its parts."""
     if system.state is SystemState.FAILED or (system.state is SystemState.READY and system.failure):
         return {"State": "UnavailableOffline", "Health": "Critical"}
     if system.state is SystemState.CREATING:
@@ -121,7 +124,12 @@ def _oem(system: System, address: str) -> dict[str, Any]:
             for disk in system.disks
         ],
         NetworkInterfaces=[
-            {"Id": item.id, "MACAddress": item.mac_address, "Model": item.model, **_attachment(item.attachment)}
+            {
+                "Id": item.id,
+                "MACAddress": item.mac_address,
+                "Model": item.model,
+                **attachment_properties(item.attachment),
+            }
             for item in system.network_interfaces
         ],
     )
@@ -133,7 +141,8 @@ def _oem(system: System, address: str) -> dict[str, Any]:
     return oem
 
 
-def _attachment(attachment: NetworkAttachment) -> dict[str, Any]:
+def attachment_properties(attachment: NetworkAttachment) -> dict[str, Any]:
+    """What a network interface hangs on, as requests name it too."""
     if isinstance(attachment, NamedNetwork):
         return {"Network": attachment.name}
     if isinstance(attachment, Bridge):

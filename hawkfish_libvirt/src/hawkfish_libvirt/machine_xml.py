@@ -219,8 +219,8 @@ class MachineXml:
         features = add(root, "features")
         add(features, "acpi")
         add(features, "apic")
-        if self.cpu_mode:
-            add(root, "cpu", mode=self.cpu_mode)
+        cpu = add(root, "cpu", **({"mode": self.cpu_mode} if self.cpu_mode else {}))
+        add(cpu, "topology", sockets="1", cores=str(self.vcpus), threads="1")
         add(root, "clock", offset="utc")
         add(root, "on_poweroff", text="destroy")
         add(root, "on_reboot", text="restart")
@@ -231,6 +231,9 @@ class MachineXml:
         add(devices, "controller", type="pci", index="0", model="pcie-root")
         for index in range(1, _PCI_PORTS + 1):
             add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
+        if any(disk.bus == "scsi" for disk in self.disks):
+            # libvirt's own choice is a controller of 1995, which takes seven disks and which kernels for clouds know no more.
+            add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
         if self.serial:
             port = add(devices, "serial", type="pty")
             if self.serial_log:
