@@ -16,6 +16,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.accounts import AccountService
 from hawkfish.services.audit import AuditService
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.events import EventService
 from hawkfish.services.hosts import HostService, HostTasks
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
@@ -56,6 +57,7 @@ class Application:
     systems: SystemService
     hosts: HostService
     tasks: TaskService
+    events: EventService
     service_info: ServiceInfo
 
     @classmethod
@@ -124,6 +126,7 @@ class Application:
             systems=SystemService(access),
             hosts=HostService(access, plugins),
             tasks=TaskService(access),
+            events=EventService(access),
             service_info=ServiceInfo(installation_id=installation_id, version=version("hawkfish")),
         )
 

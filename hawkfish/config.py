@@ -69,6 +69,10 @@ class Settings:
     """Lease of a worker on its tasks; it renews it well before."""
     task_retention_days: int = 14
     """Days that ended tasks are kept."""
+    events_kept: int = 100_000
+    """Events that are kept at most, delivered or not; the oldest go first."""
+    event_retention_days: int = 30
+    """Days that events are kept."""
     audit_retention_days: int = 365
     """Days that audit rows are kept."""
     host_starts: int = 4
@@ -252,6 +256,8 @@ _LEAST: Mapping[str, float] = {
     "task_workers": 1,
     "task_lease_seconds": 1,
     "task_retention_days": 0,
+    "events_kept": 1,
+    "event_retention_days": 0,
     "audit_retention_days": 0,
     "host_starts": 1,
     "graceful_timeout": 0,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from hawkfish.db.base import Base
 from hawkfish.db.repositories.accounts import AccountRepository
 from hawkfish.db.repositories.audit import AuditRepository
+from hawkfish.db.repositories.events import EventRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
 from hawkfish.db.repositories.sessions import SessionRepository
 from hawkfish.db.repositories.systems import SystemRepository
@@ -60,6 +61,11 @@ class UnitOfWork:
     def audit(self) -> AuditRepository:
         """Who did what."""
         return AuditRepository(self)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        """What happened, to be told."""
+        return EventRepository(self)
 
     @cached_property
     def hosts(self) -> HostRepository:

@@ -5,12 +5,10 @@ A record is read without loading anything heavy: `plugin.py` imports no libvirt,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from hawkfish.domain.events import Event as Event  # noqa: PLC0414  what `hawkfish_event` gets is named here too
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.plugins.compute import ComputeDriver
 from hawkfish.plugins.config_fields import ConfigField
@@ -116,22 +114,3 @@ class CliCommandPlugin(PluginRecord):
     """A command; `name` is its words (`acme report`), `factory` gives the cliff command class."""
 
     factory: Callable[[], type]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened, as `hawkfish_event` gets it.
-
-    Attributes:
-        message_id: Such as `ResourceEvent.1.4.ResourceCreated` or `HawkFish.1.0.VolumeAttached`.
-        subject: Such as `system:<uuid>`.
-        arguments: The message's arguments, in order.
-    """
-
-    id: int
-    message_id: str
-    subject: str
-    at: datetime
-    arguments: tuple[str, ...] = ()
-    project: str | None = None
-    data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -51,6 +51,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "pools.read": _LOGIN,
         "tasks.read": _LOGIN,
         "tasks.cancel": _COMPONENTS,
+        "events.read": _LOGIN,
         "roles.read": _LOGIN,
         "accounts.list": _LOGIN,
         "accounts.read": Rule(

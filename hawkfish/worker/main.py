@@ -72,6 +72,7 @@ def _tidy(application: Application, stop: threading.Event) -> None:
         try:
             application.sessions.purge()
             application.audit.purge()
+            application.events.prune()
             before = datetime.now(UTC) - SCREENSHOTS_KEPT
             application.database.run(lambda uow, before=before: uow.systems.purge_screenshots(before))  # type: ignore[misc]  # mypy cannot type a lambda's default
         except HawkFishError as error:

@@ -24,7 +24,7 @@ ACTORS = {
 
 READS = {
     *("service.read", "plugins.read", "systems.read", "hosts.read", "pools.read", "tasks.read", "roles.read"),
-    *("accounts.list", "sessions.list"),
+    *("accounts.list", "sessions.list", "events.read"),
 }
 OPERATES = {
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),

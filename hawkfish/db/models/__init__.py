@@ -2,6 +2,7 @@
 
 from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, SessionRow, UserRow
 from hawkfish.db.models.audit import AuditRow
+from hawkfish.db.models.events import EventRow, EventSinkRow
 from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
@@ -18,6 +19,8 @@ ALL = (
     SessionRow,
     UserRow,
     AuditRow,
+    EventRow,
+    EventSinkRow,
     HostRow,
     StoragePoolRow,
     StoragePoolHostRow,
@@ -36,6 +39,8 @@ ALL = (
 __all__ = [
     "ALL",
     "AuditRow",
+    "EventRow",
+    "EventSinkRow",
     "HostRow",
     "InstallationRow",
     "LoginFailureRow",
