@@ -75,6 +75,12 @@ class Settings:
     """Days that events are kept."""
     audit_retention_days: int = 365
     """Days that audit rows are kept."""
+    placement: str = "spread"
+    """Which of several hosts with room takes a new system: `spread` the one with the most memory free, `pack` the least."""
+    host_reserved_memory: int = 512
+    """MiB of a new host that are kept for the host itself."""
+    pool_overcommit: float = 10.0
+    """Bytes that a new pool of thin files gives to volumes for each byte that it has."""
     host_starts: int = 4
     """Power-ons running at once on one host."""
     graceful_timeout: int = 120
@@ -259,13 +265,16 @@ _LEAST: Mapping[str, float] = {
     "events_kept": 1,
     "event_retention_days": 0,
     "audit_retention_days": 0,
+    "host_reserved_memory": 0,
+    "pool_overcommit": 0.1,
     "host_starts": 1,
     "graceful_timeout": 0,
     "driver_timeout": 0.1,
     "sweep_seconds": 0.1,
 }
-_MOST: Mapping[str, float] = {"session_timeout": 86400}
+_MOST: Mapping[str, float] = {"session_timeout": 86400, "pool_overcommit": 1000}
 _CHOICES: Mapping[str, tuple[str, ...]] = {
+    "placement": ("spread", "pack"),
     "log_format": ("console", "json"),
     "log_level": ("debug", "info", "warning", "error"),
 }

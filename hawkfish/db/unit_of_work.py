@@ -16,6 +16,7 @@ from hawkfish.db.repositories.accounts import AccountRepository
 from hawkfish.db.repositories.audit import AuditRepository
 from hawkfish.db.repositories.events import EventRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
+from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.db.repositories.task_workers import TaskWorkerRepository
@@ -76,6 +77,11 @@ class UnitOfWork:
     def pools(self) -> PoolRepository:
         """Storage pools."""
         return PoolRepository(self)
+
+    @cached_property
+    def reservations(self) -> ReservationRepository:
+        """Room on hosts."""
+        return ReservationRepository(self)
 
     @cached_property
     def systems(self) -> SystemRepository:

@@ -83,6 +83,24 @@ class HostFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostLimits:
+    """How much of a host may be given to machines.
+
+    Attributes:
+        vcpu_overcommit: vCPUs given for each processor; None sets no limit to their sum. One machine never gets more vCPUs
+            than the host has processors.
+        memory_overcommit: MiB given for each MiB of memory.
+        reserved_vcpus: Processors kept for the host itself.
+        reserved_memory_mib: Memory in MiB kept for the host itself.
+    """
+
+    vcpu_overcommit: float | None = None
+    memory_overcommit: float = 1.0
+    reserved_vcpus: int = 0
+    reserved_memory_mib: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """A host as it is recorded.
 
@@ -92,6 +110,8 @@ class Host:
         settings: The driver's settings for this host, validated by its `config_fields`.
         state_reason: Why it is Suspect or Down; empty while Up.
         facts: What the last probe found; None before the first.
+        schedulable: Whether it takes new systems.
+        limits: How much of it may be given to machines.
     """
 
     id: UUID
@@ -106,4 +126,5 @@ class Host:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     facts: HostFacts | None = None
     schedulable: bool = True
+    limits: HostLimits = field(default_factory=HostLimits)
     version: int = 1

@@ -19,6 +19,8 @@ class Pool:
         type: Name of the pool plugin.
         hosts: Ids of the hosts on which it is usable.
         stats: Last observed sizes by host id.
+        overcommit: Bytes given to volumes for each byte that there is; more than 1 for a thin pool, whose volumes take what is
+            written to them.
     """
 
     id: UUID
@@ -27,4 +29,5 @@ class Pool:
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     hosts: tuple[UUID, ...] = ()
     stats: Mapping[UUID, PoolStats] = field(default_factory=lambda: MappingProxyType({}))
+    overcommit: float = 1.0
     version: int = 1

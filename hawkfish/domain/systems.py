@@ -19,6 +19,7 @@ from hawkfish.domain.machines import (
     PowerState,
     UserMode,
 )
+from hawkfish.domain.placement import PlacementRule
 from hawkfish.domain.storage import VolumeFormat
 
 DEFAULT_PROJECT = "default"
@@ -200,7 +201,12 @@ class NewNetworkInterface:
 
 @dataclass(frozen=True, kw_only=True)
 class NewSystem:
-    """A system that is asked for. `network_interfaces` None means one of the default kind, () means none."""
+    """A system that is asked for. `network_interfaces` None means one of the default kind, () means none.
+
+    Attributes:
+        host: Name or id of the host; None for one that has room.
+        placement: What is asked of the host.
+    """
 
     name: str
     vcpus: int
@@ -210,6 +216,7 @@ class NewSystem:
     disks: tuple[NewDisk, ...] = ()
     network_interfaces: tuple[NewNetworkInterface, ...] | None = None
     host: str | None = None
+    placement: PlacementRule = field(default_factory=PlacementRule)
     description: str = ""
     asset_tag: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

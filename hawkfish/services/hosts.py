@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.hosts import facts_from_json, facts_to_json
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.hosts import ComputeCapability, Host, HostState
+from hawkfish.domain.hosts import ComputeCapability, Host, HostLimits, HostState
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import PoolStats
 from hawkfish.domain.tasks import Task, TaskError
@@ -103,7 +103,8 @@ class HostService:
             validate_config(record.config_fields, settings, plugin=driver)
         except PluginConfigInvalid as error:
             raise PropertyConflict(error.message, property=f"Settings/{error.data['field']}") from error
-        host = Host(id=uuid4(), name=name, driver=driver, uri=uri, settings=settings, labels=labels)
+        limits = HostLimits(reserved_memory_mib=self._access.settings.host_reserved_memory)
+        host = Host(id=uuid4(), name=name, driver=driver, uri=uri, settings=settings, labels=labels, limits=limits)
 
         def write(uow: UnitOfWork) -> Accepted:
             uow.serialize_on([PLACEMENT])
@@ -152,7 +153,7 @@ class HostTasks:
     def __init__(self, access: Access, drivers: DriverPool) -> None:
         self._database = access.database
         self._drivers = drivers
-        self._data_dir = access.settings.data_dir
+        self._settings = access.settings
 
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""
@@ -184,8 +185,9 @@ class HostTasks:
             return {}
         path = ctx.arguments["pool_path"]
         if path is None and not facts.data_dir:
-            path = str(self._data_dir / "pools" / POOL_NAME)
-        pool = self._database.run(lambda uow: _ensure_pool(uow, host_id, path))
+            path = str(self._settings.data_dir / "pools" / POOL_NAME)
+        overcommit = self._settings.pool_overcommit
+        pool = self._database.run(lambda uow: _ensure_pool(uow, host_id, path, overcommit))
         ctx.check()
         ctx.progress(message="Making the storage pool usable")
         with self._drivers.pool(pool.id, host_id) as (storage, host):
@@ -213,7 +215,7 @@ class HostTasks:
         uow.on_commit(lambda: self._drivers.forget(host_id))
 
 
-def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str | None) -> Pool:
+def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str | None, overcommit: float) -> Pool:
     """The pool of that path, made if there is none.
 
     Hosts share the definition, never the folder: each keeps its own volumes, and a path of None is a place in each host's own
@@ -228,7 +230,7 @@ def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str | None) -> Pool:
     else:
         taken = {pool.name.lower() for pool in known}
         name = POOL_NAME if POOL_NAME not in taken else f"{POOL_NAME}-{host.name}"
-        pool = uow.pools.ensure(name, POOL_TYPE, {} if path is None else {"path": path})
+        pool = uow.pools.ensure(name, POOL_TYPE, {} if path is None else {"path": path}, overcommit=overcommit)
     uow.pools.attach(pool.id, host_id, ready=False)
     return pool
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.hosts import Host
+from hawkfish.domain.hosts import Host, HostFacts
 from hawkfish.domain.machines import Bridge, Firmware, NamedNetwork, NetworkAttachment, UserMode
-from hawkfish.domain.pools import Pool
+from hawkfish.domain.placement import Candidate, DiskNeed, PlacementRequest, PlacementStrategy
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import (
     NewDisk,
@@ -37,7 +37,7 @@ from hawkfish.errors import (
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.images import find_image
-from hawkfish.services.placement import PLACEMENT, choose_host
+from hawkfish.services.placement import PLACEMENT, is_named, no_room, place, read_candidates
 
 SYSTEM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
@@ -84,19 +84,8 @@ class CreationVerbs:
             uow.serialize_on([PLACEMENT])
             if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
                 return accepted
-            pools = uow.pools.all()
-            hosts = [_find_host(uow, new.host)] if new.host else uow.hosts.all()
-            host = choose_host(
-                # Where no host has all that is named, the choice is open and what is missing is named below.
-                [host for host in hosts if _has_what_is_named(host, new, pools)] or hosts,
-                uow.systems.demand(),
-                pools,
-                vcpus=new.vcpus,
-                memory_mib=new.memory_mib,
-                firmware=new.firmware,
-                needs_disk=bool(new.disks),
-            )
-            system = self._new_system(uow, new, prepared, host, pools)
+            host, pools = self._place(uow, new, prepared)
+            system = _new_system(uow, new, prepared, host, pools)
             task = self._access.queue.submit(
                 uow,
                 "system.create",
@@ -178,26 +167,25 @@ class CreationVerbs:
             pool=disk.pool,
         )
 
-    def _new_system(
-        self, uow: UnitOfWork, new: NewSystem, disks: list[NewDisk], host: Host, pools: list[Pool]
-    ) -> System:
-        system_id = new.id or uuid4()
-        assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
-        firmware = new.firmware or (Firmware.UEFI if Firmware.UEFI in host.facts.firmwares else Firmware.BIOS)
-        return System(
-            id=system_id,
-            name=new.name,
-            host_id=host.id,
-            host_name=host.name,
-            vcpus=new.vcpus,
-            memory_mib=new.memory_mib,
-            firmware=firmware,
-            description=new.description,
-            asset_tag=new.asset_tag,
-            labels=new.labels,
-            disks=tuple(_new_disk(disk, position, host, pools) for position, disk in enumerate(disks)),
-            network_interfaces=_new_interfaces(uow, new.network_interfaces, host),
-        )
+    def _place(self, uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk]) -> tuple[Host, tuple[UUID, ...]]:
+        """The host that takes it, and the pool of each disk there."""
+        candidates = read_candidates(uow)
+        if new.host is not None:
+            candidates = [
+                item for item in candidates if new.host.lower() in {item.host.name.lower(), str(item.host.id)}
+            ]
+            if not candidates:
+                raise PropertyConflict(
+                    f"There is no host {new.host!r}; see `hawkfish hosts ls`, or leave HostId out.",
+                    property="HostId",
+                    value=new.host,
+                )
+        _refuse_unknown(new, candidates)
+        needs = _needs_of(new, disks, PlacementStrategy(self._access.settings.placement))
+        placement = place(candidates, needs)
+        if placement.host is None:
+            raise no_room(placement, needs)
+        return placement.host, placement.pools
 
 
 def _limits_of_images(system: System) -> tuple[Limit, ...]:
@@ -212,15 +200,6 @@ def _joined(task: Task, request: Mapping[str, Any]) -> Accepted:
             "This idempotency key was used for another request; use a new key for each new request.", task=task.id
         )
     return Accepted(UUID(task.arguments["system_id"]), task)
-
-
-def _find_host(uow: UnitOfWork, given: str) -> Host:
-    host = uow.hosts.find(given)
-    if host is None:
-        raise PropertyConflict(
-            f"There is no host {given!r}; see `hawkfish hosts ls`, or leave HostId out.", property="HostId", value=given
-        )
-    return host
 
 
 def _refuse_unusable(new: NewSystem) -> None:
@@ -244,54 +223,72 @@ def _refuse_unusable(new: NewSystem) -> None:
             )
 
 
-def _has_what_is_named(host: Host, new: NewSystem, pools: list[Pool]) -> bool:
-    """Whether the host has the pools, networks and bridges that the request names."""
-    wanted = [item.attachment for item in new.network_interfaces or ()]
-    return all(disk.pool is None or _usable_pools(disk.pool, host, pools) for disk in new.disks) and all(
-        _is_offered(attachment, host) for attachment in wanted
+def _refuse_unknown(new: NewSystem, candidates: Sequence[Candidate]) -> None:
+    """Refuses a pool, network or bridge that none of the hosts has: then it is the request that is wrong."""
+    hosts = [item.host for item in candidates if item.host.facts is not None]
+    if not hosts:
+        return
+    where = f"The host {hosts[0].name} has no" if new.host is not None else "No host has a"
+
+    def refuse(path: str, kind: str, name: str, known: Iterable[str]) -> None:
+        told = ", ".join(sorted(set(known))) or "none"
+        raise PropertyConflict(f"{where} {kind} {name!r}; there are: {told}.", property=path, value=name)
+
+    rooms = [room for item in candidates for room in item.pools]
+    for position, disk in enumerate(new.disks):
+        if disk.pool is not None and not any(is_named(room, disk.pool) for room in rooms):
+            refuse(f"Disks/{position}/Pool", "storage pool", disk.pool, (room.name for room in rooms))
+    networks = {name for host in hosts if host.facts is not None for name in host.facts.networks}
+    bridges = {name for host in hosts if host.facts is not None for name in host.facts.bridges}
+    for position, interface in enumerate(new.network_interfaces or ()):
+        match interface.attachment:
+            case NamedNetwork(name=name) if name not in networks:
+                refuse(f"NetworkInterfaces/{position}/Network", "network", name, networks)
+            case Bridge(name=name) if name not in bridges:
+                refuse(f"NetworkInterfaces/{position}/Bridge", "bridge", name, bridges)
+
+
+def _needs_of(new: NewSystem, disks: Sequence[NewDisk], strategy: PlacementStrategy) -> PlacementRequest:
+    attachments = [item.attachment for item in new.network_interfaces or ()]
+    return PlacementRequest(
+        vcpus=new.vcpus,
+        memory_mib=new.memory_mib,
+        disks=tuple(DiskNeed(capacity_bytes=disk.capacity_bytes or 0, pool=disk.pool) for disk in disks),
+        networks=frozenset(item.name for item in attachments if isinstance(item, NamedNetwork)),
+        bridges=frozenset(item.name for item in attachments if isinstance(item, Bridge)),
+        firmware=new.firmware,
+        labels=new.placement.labels,
+        strategy=new.placement.strategy or strategy,
     )
 
 
-def _is_offered(attachment: NetworkAttachment | None, host: Host) -> bool:
-    match attachment:
-        case NamedNetwork(name=name):
-            return host.facts is not None and name in host.facts.networks
-        case Bridge(name=name):
-            return host.facts is not None and name in host.facts.bridges
-        case _:
-            return True
+def _new_system(uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk], host: Host, pools: Sequence[UUID]) -> System:
+    assert host.facts is not None  # noqa: S101  only hosts that were probed are chosen
+    firmware = new.firmware or (Firmware.UEFI if Firmware.UEFI in host.facts.firmwares else Firmware.BIOS)
+    return System(
+        id=new.id or uuid4(),
+        name=new.name,
+        host_id=host.id,
+        host_name=host.name,
+        vcpus=new.vcpus,
+        memory_mib=new.memory_mib,
+        firmware=firmware,
+        description=new.description,
+        asset_tag=new.asset_tag,
+        labels=new.labels,
+        disks=tuple(_new_disk(disk, position, pools[position]) for position, disk in enumerate(disks)),
+        network_interfaces=_new_interfaces(uow, new.network_interfaces, host.facts),
+    )
 
 
-def _usable_pools(wanted: str | None, host: Host, pools: list[Pool]) -> list[Pool]:
-    usable = [pool for pool in pools if host.id in pool.hosts]
-    if wanted is None:
-        return usable
-    return [pool for pool in usable if wanted.lower() in {pool.name.lower(), str(pool.id)}]
-
-
-def _new_disk(disk: NewDisk, position: int, host: Host, pools: list[Pool]) -> SystemDisk:
-    usable = _usable_pools(disk.pool, host, pools)
-    if not usable:
-        raise PropertyConflict(
-            f"The host {host.name} has no storage pool {disk.pool or ''}; see what it has with `hawkfish hosts show`.",
-            property=f"Disks/{position}/Pool",
-            value=disk.pool,
-        )
-    pool = usable[0]
+def _new_disk(disk: NewDisk, position: int, pool_id: UUID) -> SystemDisk:
     assert disk.capacity_bytes is not None  # noqa: S101  _prepare_disk has set both
     assert disk.format is not None  # noqa: S101
-    stats = pool.stats.get(host.id)
-    if stats is not None and disk.image is not None and disk.capacity_bytes > stats.capacity_bytes:
-        raise PropertyOutOfRange(
-            f"The pool {pool.name} on {host.name} has {stats.capacity_bytes} bytes in all.",
-            property=f"Disks/{position}/CapacityBytes",
-            value=disk.capacity_bytes,
-        )
     volume = uuid4()
     suffix = {VolumeFormat.QCOW2: ".qcow2", VolumeFormat.RAW: ".raw", VolumeFormat.VMDK: ".vmdk"}[disk.format]
     return SystemDisk(
         id=f"disk{position + 1}-{volume.hex[:8]}",
-        pool_id=pool.id,
+        pool_id=pool_id,
         volume_name=f"{volume}{suffix}",
         capacity_bytes=disk.capacity_bytes,
         format=disk.format,
@@ -301,7 +298,7 @@ def _new_disk(disk: NewDisk, position: int, host: Host, pools: list[Pool]) -> Sy
 
 
 def _new_interfaces(
-    uow: UnitOfWork, asked: tuple[NewNetworkInterface, ...] | None, host: Host
+    uow: UnitOfWork, asked: tuple[NewNetworkInterface, ...] | None, facts: HostFacts
 ) -> tuple[SystemNetworkInterface, ...]:
     wanted = (NewNetworkInterface(),) if asked is None else asked
     made: list[SystemNetworkInterface] = []
@@ -311,29 +308,15 @@ def _new_interfaces(
             SystemNetworkInterface(
                 id=f"NIC{position + 1}",
                 mac_address=(item.mac_address or _free_mac_address(uow, taken)).lower(),
-                attachment=_checked_attachment(item.attachment, position, host),
+                attachment=item.attachment or _first_attachment(facts),
                 model=item.model,
             )
         )
     return tuple(made)
 
 
-def _checked_attachment(attachment: NetworkAttachment | None, position: int, host: Host) -> NetworkAttachment:
-    assert host.facts is not None  # noqa: S101  choose_host takes only hosts that were probed
-    match attachment:
-        case None:
-            return NamedNetwork(name=host.facts.networks[0]) if host.facts.networks else UserMode()
-        case NamedNetwork(name=name) if not _is_offered(attachment, host):
-            kind, known = "Network", host.facts.networks
-        case Bridge(name=name) if not _is_offered(attachment, host):
-            kind, known = "Bridge", host.facts.bridges
-        case _:
-            return attachment
-    raise PropertyConflict(
-        f"The host {host.name} has no {kind.lower()} {name!r}; it has: {', '.join(known) or 'none'}.",
-        property=f"NetworkInterfaces/{position}/{kind}",
-        value=name,
-    )
+def _first_attachment(facts: HostFacts) -> NetworkAttachment:
+    return NamedNetwork(name=facts.networks[0]) if facts.networks else UserMode()
 
 
 def _free_mac_address(uow: UnitOfWork, taken: set[str]) -> str:

@@ -66,6 +66,8 @@ class SystemTasks:
                 steps=(
                     Step(name="define", run=self._redefine, record=self._record_update, undo=self._define_as_recorded),
                 ),
+                on_success=_release_room,
+                on_failure=_release_room_of_failed,
             ),
             TaskKind(
                 name="system.delete",
@@ -220,6 +222,15 @@ class SystemTasks:
 
     def _not_created(self, uow: UnitOfWork, task: Task, _: TaskError) -> None:
         uow.systems.remove(system_id_of(task))
+
+
+def _release_room(uow: UnitOfWork, task: Task) -> None:
+    """From here on the system's own row counts, whatever it says."""
+    uow.reservations.release(task.id)
+
+
+def _release_room_of_failed(uow: UnitOfWork, task: Task, _: TaskError) -> None:
+    _release_room(uow, task)
 
 
 def _deleted(uow: UnitOfWork, task: Task) -> None:

@@ -25,7 +25,7 @@ from hawkfish.errors import (
 )
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.pictures import PictureVerbs
-from hawkfish.services.placement import PLACEMENT
+from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
 from hawkfish.services.power import PowerVerbs
 from hawkfish.services.system_creation import CreationVerbs, subject_of
 
@@ -115,6 +115,8 @@ class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
                     arguments={"system_id": str(system_id), "values": hardware},
                     locks=[subject_of(system_id)],
                 )
+                sizes = {"vcpus": system.vcpus, "memory_mib": system.memory_mib} | hardware
+                uow.reservations.hold(task.id, system.host_id, system_id, **sizes)
             self._access.audit.record(uow, actor, "systems.update", subject_of(system_id), changed=changed)
             return Accepted(system_id, task)
 
@@ -213,21 +215,17 @@ def _changed_boot(boot: BootOverride, changes: SystemChanges) -> BootOverride:
 
 
 def _refuse_too_large(uow: UnitOfWork, system: System, hardware: Mapping[str, int]) -> None:
-    if not hardware:
+    """Refuses more than its host can give; what was promised to tasks that have not ended is given already."""
+    more = {name: value for name, value in hardware.items() if value > getattr(system, name)}
+    if not more:
         return
-    host = uow.hosts.get(system.host_id)
-    if host.facts is None:
-        return
-    if hardware.get("vcpus", 0) > max(host.facts.cpus, system.vcpus):
+    (candidate,) = [item for item in read_candidates(uow, without=system.id) if item.host.id == system.host_id]
+    short = size_shortages(candidate, more.get("vcpus", 0), more.get("memory_mib", 0))
+    if short:
+        name = "vcpus" if "vcpus" in more and size_shortages(candidate, more["vcpus"], 0) else "memory_mib"
         raise PropertyOutOfRange(
-            f"The host {host.name} has {host.facts.cpus} processors; ask for at most that.",
-            property="Oem/HawkFish/CPU",
-            value=hardware["vcpus"],
-        )
-    given = uow.systems.demand()[system.host_id][1] - system.memory_mib
-    if hardware.get("memory_mib", 0) > max(host.facts.memory_mib - given, system.memory_mib):
-        raise PropertyOutOfRange(
-            f"The host {host.name} has {host.facts.memory_mib - given} MiB of memory for it; ask for at most that.",
-            property="Oem/HawkFish/MemoryMiB",
-            value=hardware["memory_mib"],
+            f"The host {candidate.host.name} of {system.name} has no room: {', '.join(short)}. Ask for less, or free something "
+            "there.",
+            property=f"Oem/HawkFish/{'CPU' if name == 'vcpus' else 'MemoryMiB'}",
+            value=more[name],
         )

@@ -172,7 +172,12 @@ def working(application: Application) -> Iterator[None]:
 @contextmanager
 def open_installation(folder: Path, database_url: str, **settings: Any) -> Iterator[Installation]:
     """An installation on a migrated database, with a worker and the simulated host `rack`."""
-    given: dict[str, Any] = {"graceful_timeout": 1, "sweep_seconds": 0.5, "driver_timeout": 10.0}
+    given: dict[str, Any] = {
+        "graceful_timeout": 1,
+        "sweep_seconds": 0.5,
+        "driver_timeout": 10.0,
+        "host_reserved_memory": 0,
+    }
     chosen = load_settings({}, data_dir=folder, database_url=database_url, **given | settings)
     chosen.image_folders[0].mkdir(exist_ok=True)
     application = Application.open(chosen)

@@ -3,7 +3,7 @@
 from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, SessionRow, UserRow
 from hawkfish.db.models.audit import AuditRow
 from hawkfish.db.models.events import EventRow, EventSinkRow
-from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.hosts import HostReservationRow, HostRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
     ScreenshotRow,
@@ -22,6 +22,7 @@ ALL = (
     EventRow,
     EventSinkRow,
     HostRow,
+    HostReservationRow,
     StoragePoolRow,
     StoragePoolHostRow,
     SystemRow,
@@ -41,6 +42,7 @@ __all__ = [
     "AuditRow",
     "EventRow",
     "EventSinkRow",
+    "HostReservationRow",
     "HostRow",
     "InstallationRow",
     "LoginFailureRow",

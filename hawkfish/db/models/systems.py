@@ -36,7 +36,8 @@ class SystemRow(Base):
         CheckConstraint("length(name) BETWEEN 1 AND 64", "name"),
         CheckConstraint("(power_transition IS NULL) = (power_task_id IS NULL)", "transition"),
         CheckConstraint("boot_enabled = 'Disabled' OR boot_device IS NOT NULL", "boot"),
-        Index("ix_hf_systems_host_id", "host_id"),
+        # All that placement sums is in the index, so that it never reads the systems themselves.
+        Index("ix_hf_systems_room", "host_id", "vcpus", "memory_mib"),
         Index("ix_hf_systems_project_name_key", "project", "name_key"),
     )
 
@@ -86,7 +87,7 @@ class VolumeRow(Base):
     __table_args__ = (
         CheckConstraint("capacity_bytes > 0", "capacity"),
         UniqueConstraint("pool_id", "name"),
-        Index("ix_hf_storage_volumes_host_id", "host_id"),
+        Index("ix_hf_storage_volumes_room", "host_id", "pool_id", "capacity_bytes"),
     )
 
     id: Mapped[UuidKey]

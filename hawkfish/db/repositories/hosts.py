@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.systems import SystemRow, VolumeRow
-from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostState, Virtualisation
+from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostLimits, HostState, Virtualisation
 from hawkfish.domain.machines import Firmware
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import PoolStats
@@ -106,8 +106,13 @@ class HostRepository:
                 state_reason=host.state_reason,
                 schedulable=host.schedulable,
                 created_at=self._uow.now(),
+                **asdict(host.limits),
             )
         )
+
+    def write(self, host_id: UUID | str, expected_version: int | None = None, **values: Any) -> int:
+        """Sets columns and raises the version; see `UnitOfWork.write_version`."""
+        return self._uow.write_version(HostRow, str(host_id), expected_version, **values)
 
     def set_state(self, host_id: UUID | str, state: HostState, reason: str = "") -> bool:
         """Records whether the host answers; True if that is news."""
@@ -185,7 +190,20 @@ class PoolRepository:
             raise NotFound(f"There is no storage pool {id_or_name}.", kind="StoragePool", id=str(id_or_name))
         return pool
 
-    def ensure(self, name: str, type_: str, config: Mapping[str, Any]) -> Pool:
+    def given_bytes(self) -> dict[tuple[UUID, UUID | None], int]:
+        """Sums of the capacities of volumes by pool and host; the host is None where the pool is shared."""
+        rows = self._session.execute(
+            select(VolumeRow.pool_id, VolumeRow.host_id, func.sum(VolumeRow.capacity_bytes)).group_by(
+                VolumeRow.pool_id, VolumeRow.host_id
+            )
+        )
+        return {(UUID(pool), None if host is None else UUID(host)): int(total) for pool, host, total in rows}
+
+    def write(self, pool_id: UUID | str, expected_version: int | None = None, **values: Any) -> int:
+        """Sets columns and raises the version; see `UnitOfWork.write_version`."""
+        return self._uow.write_version(StoragePoolRow, str(pool_id), expected_version, **values)
+
+    def ensure(self, name: str, type_: str, config: Mapping[str, Any], *, overcommit: float = 1.0) -> Pool:
         """The pool of that name, made if there is none; of two that make it at once, one does."""
         if (found := self.find(name)) is None:
             # Another may make it in this moment; then it is read below.
@@ -197,6 +215,7 @@ class PoolRepository:
                         name_key=name.lower(),
                         type=type_,
                         config=dict(config),
+                        overcommit=overcommit,
                         created_at=self._uow.now(),
                     )
                 )
@@ -253,6 +272,7 @@ class PoolRepository:
                 stats=MappingProxyType(
                     {UUID(item.host_id): PoolStats(**item.stats) for item in attached[row.id] if item.stats}
                 ),
+                overcommit=row.overcommit,
                 version=row.version,
             )
             for row in rows
@@ -273,5 +293,11 @@ def _to_host(row: HostRow) -> Host:
         labels=MappingProxyType(dict(row.labels)),
         facts=None if row.facts is None else facts_from_json(row.facts),
         schedulable=row.schedulable,
+        limits=HostLimits(
+            vcpu_overcommit=row.vcpu_overcommit,
+            memory_overcommit=row.memory_overcommit,
+            reserved_vcpus=row.reserved_vcpus,
+            reserved_memory_mib=row.reserved_memory_mib,
+        ),
         version=row.version,
     )

@@ -102,15 +102,6 @@ class SystemRepository:
         """All systems of a host."""
         return self._to_systems(self._session.scalars(select(SystemRow).where(SystemRow.host_id == str(host_id))).all())
 
-    def demand(self) -> dict[UUID, tuple[int, int]]:
-        """Sums of vCPUs and of memory in MiB that are given to systems, those being made included, by host."""
-        rows = self._session.execute(
-            select(SystemRow.host_id, func.sum(SystemRow.vcpus), func.sum(SystemRow.memory_mib)).group_by(
-                SystemRow.host_id
-            )
-        )
-        return {UUID(host): (int(vcpus), int(memory)) for host, vcpus, memory in rows}
-
     # --- writing -------------------------------------------------------------------------------------------------
 
     def add(self, system: System, *, created_by: str) -> None:
