@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
     "hawkfish.testing.compute",
     "hawkfish.testing.compute_machine",
     "hawkfish.testing.devices",
+    "hawkfish.testing.faults",
     "hawkfish.testing.host_storage",
     "hawkfish.testing.storage",
 )

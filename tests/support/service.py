@@ -156,52 +156,12 @@ class Crew:
         self._log.close()
 
 
-@dataclass
-class Service:
-    """One installation with one host."""
+class Inspection:
+    """What tests ask of an installation with one host, and how they see what is really there."""
 
-    folder: Path
     application: Application
-    crew: Crew
-    simulator: SimulatorProcess | None
-    database_url: str
-    settings: dict[str, Any]
-    host_id: UUID = NO_HOST
-    worker: int = 0
-    foreign: frozenset[UUID] = frozenset()
-    """Machines that the host had before."""
-
-    @classmethod
-    def open(cls, folder: Path, database_url: str, *, simulator: bool = True, **settings: Any) -> Service:
-        """Starts it without a worker; its database is migrated."""
-        given = {"database_url": database_url, "data_dir": str(folder), **settings}
-        started = SimulatorProcess(folder) if simulator else None
-        application = Application.open(load_settings({}, **{**given, "data_dir": folder}))
-        crew = Crew(folder / "workers.log")
-        return cls(folder, application, crew, started, database_url, given)
-
-    def close(self) -> None:
-        """Ends it."""
-        self.application.close()
-        self.crew.close()
-        if self.simulator is not None:
-            self.simulator.kill()
-
-    # --- workers -------------------------------------------------------------------------------------------------
-
-    def start_worker(self, **request: Any) -> int:
-        """Starts a worker; `point` makes it die there."""
-        self.worker = self.crew.fork(do="work", settings=self.settings, **request)
-        return self.worker
-
-    def start_ready_worker(self) -> int:
-        """Starts a worker and waits until it works."""
-        self.crew.wait_ready(self.start_worker())
-        return self.worker
-
-    def kill_worker(self) -> None:
-        """Kills the worker that was started last."""
-        self.crew.kill(self.worker)
+    host_id: UUID
+    foreign: frozenset[UUID]
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -281,3 +241,51 @@ class Service:
         for accepted in [verbs.delete(SYSTEM_ACTOR, system.id) for system in found]:
             self.wait(accepted.task)
         assert verbs.page(SYSTEM_ACTOR) == ([], 0)
+
+
+@dataclass
+class Service(Inspection):
+    """One installation with one host."""
+
+    folder: Path
+    application: Application
+    crew: Crew
+    simulator: SimulatorProcess | None
+    database_url: str
+    settings: dict[str, Any]
+    host_id: UUID = NO_HOST
+    worker: int = 0
+    foreign: frozenset[UUID] = frozenset()
+    """Machines that the host had before."""
+
+    @classmethod
+    def open(cls, folder: Path, database_url: str, *, simulator: bool = True, **settings: Any) -> Service:
+        """Starts it without a worker; its database is migrated."""
+        given = {"database_url": database_url, "data_dir": str(folder), **settings}
+        started = SimulatorProcess(folder) if simulator else None
+        application = Application.open(load_settings({}, **{**given, "data_dir": folder}))
+        crew = Crew(folder / "workers.log")
+        return cls(folder, application, crew, started, database_url, given)
+
+    def close(self) -> None:
+        """Ends it."""
+        self.application.close()
+        self.crew.close()
+        if self.simulator is not None:
+            self.simulator.kill()
+
+    # --- workers -------------------------------------------------------------------------------------------------
+
+    def start_worker(self, **request: Any) -> int:
+        """Starts a worker; `point` makes it die there."""
+        self.worker = self.crew.fork(do="work", settings=self.settings, **request)
+        return self.worker
+
+    def start_ready_worker(self) -> int:
+        """Starts a worker and waits until it works."""
+        self.crew.wait_ready(self.start_worker())
+        return self.worker
+
+    def kill_worker(self) -> None:
+        """Kills the worker that was started last."""
+        self.crew.kill(self.worker)
