@@ -87,6 +87,8 @@ class Settings:
     """Seconds that a guest is given to obey a graceful shutdown before the task says that it did not."""
     driver_timeout: float = 30.0
     """Deadline in seconds of an ordinary call to a hypervisor."""
+    host_down_seconds: float = 10.0
+    """How long a host that does not answer is Suspect before it is Down."""
     sweep_seconds: float = 15.0
     """Interval of the slow sweep that compares what is recorded with what each host runs."""
     log_format: str = "console"
@@ -270,6 +272,7 @@ _LEAST: Mapping[str, float] = {
     "host_starts": 1,
     "graceful_timeout": 0,
     "driver_timeout": 0.1,
+    "host_down_seconds": 0,
     "sweep_seconds": 0.1,
 }
 _MOST: Mapping[str, float] = {"session_timeout": 86400, "pool_overcommit": 1000}

@@ -15,6 +15,7 @@ from hawkfish.db.base import Base
 from hawkfish.db.repositories.accounts import AccountRepository
 from hawkfish.db.repositories.audit import AuditRepository
 from hawkfish.db.repositories.events import EventRepository
+from hawkfish.db.repositories.host_watches import HostWatchRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
@@ -72,6 +73,11 @@ class UnitOfWork:
     def hosts(self) -> HostRepository:
         """Hosts."""
         return HostRepository(self)
+
+    @cached_property
+    def host_watches(self) -> HostWatchRepository:
+        """Which worker watches which host."""
+        return HostWatchRepository(self)
 
     @cached_property
     def pools(self) -> PoolRepository:

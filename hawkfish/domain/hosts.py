@@ -128,3 +128,16 @@ class Host:
     schedulable: bool = True
     limits: HostLimits = field(default_factory=HostLimits)
     version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostWatch:
+    """That a worker watches a host.
+
+    Attributes:
+        number: The fence: what is seen is recorded only while this watch holds.
+    """
+
+    number: int
+    host_id: UUID
+    worker_id: int

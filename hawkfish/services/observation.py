@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -20,19 +21,30 @@ from hawkfish.services.drivers import DriverPool
 log = structlog.get_logger("hawkfish.observation")
 
 LOOKS = 3
+SEEN_EVERY = timedelta(minutes=1)
+"""How often it is written that a host of which there is no news has answered."""
+DOWN_SECONDS = 10.0
 
 
 class Observer:
-    """Looks at hosts and machines for the worker."""
+    """Looks at hosts and machines for the worker.
 
-    def __init__(self, database: Database, drivers: DriverPool) -> None:
+    Args:
+        database: Where it is recorded.
+        drivers: The drivers to look through.
+        watch: Number of the watch under which the looking is done: once it is lost nothing more is recorded, and every
+            method raises `LeaseLost`. None looks without being the one that watches.
+        down_seconds: How long a host is Suspect before it is Down.
+    """
+
+    def __init__(
+        self, database: Database, drivers: DriverPool, *, watch: int | None = None, down_seconds: float = DOWN_SECONDS
+    ) -> None:
         self._database = database
         self._drivers = drivers
-
-    def hosts(self) -> list[Host]:
-        """All hosts as they are recorded."""
-        with self._database.read() as uow:
-            return uow.hosts.all()
+        self._watch = watch
+        self._down_after = timedelta(seconds=down_seconds)
+        self._answered_at: datetime | None = None
 
     def sweep(self, host_id: UUID) -> bool:
         """Compares all that is recorded of a host with what it runs. False if it did not answer, which is recorded."""
@@ -55,14 +67,17 @@ class Observer:
                 host_id, f"The driver {host.driver} failed ({type(error).__name__}); the worker's log has the details."
             )
             return False
+        self._answered_at = datetime.now(UTC)
         self._record(host, facts, [(system, machines.get(system.id)) for system in systems])
         return True
 
     def _record(self, host: Host, facts: HostFacts, seen: Sequence[tuple[System, MachineObservation | None]]) -> None:
         news = [(system, machine) for system, machine in seen if _is_news(system, machine)]
-        if not news and host.state is HostState.UP and host.facts == facts:
+        settled = host.state is HostState.UP and host.facts == facts
+        lately = host.seen_at is not None and datetime.now(UTC) - host.seen_at < SEEN_EVERY
+        if not news and settled and lately:
             return
-        with self._database.write() as uow:
+        with self._writing() as uow:
             uow.hosts.set_facts(host.id, facts)
             if uow.hosts.set_state(host.id, HostState.UP):
                 log.info("host answers", host=host.name)
@@ -81,28 +96,45 @@ class Observer:
             if system is None or system.host_id != host_id or system.state is not SystemState.READY:
                 return True
             try:
-                machine = self._drivers.driver(host_id).find_machine(machine_id)
+                machine = self._drivers.driver_of(self._drivers.host(host_id)).find_machine(machine_id)
             except (HostUnavailable, BackendTimeout) as error:
                 self.lost(host_id, error.message)
                 return False
-            if not _is_news(system, machine) or self._database.run(partial(_observe, system=system, machine=machine)):
+            if not _is_news(system, machine) or self._observe(system, machine):
                 break
         return True
 
+    def _observe(self, system: System, machine: MachineObservation | None) -> bool:
+        with self._writing() as uow:
+            return uow.systems.observe(system, machine)
+
     def lost(self, host_id: UUID, reason: str) -> None:
-        """Records that a host does not answer: first Suspect, and Down if it is so again. Its machines may well run on."""
-        with self._database.write() as uow:
+        """Records that a host does not answer: first Suspect, and Down if that lasts. Its machines may well run on."""
+        with self._writing() as uow:
             host = uow.hosts.find(host_id)
             if host is None:
                 return
-            state = HostState.DOWN if host.state in {HostState.SUSPECT, HostState.DOWN} else HostState.SUSPECT
+            state = self._state_of_silent(host, uow.now())
             if uow.hosts.set_state(host_id, state, reason):
                 log.warning("host does not answer", host=host.name, state=state, reason=reason)
+            if self._answered_at is not None and host.state is HostState.UP:
+                uow.hosts.set_seen(host_id, self._answered_at)
             uow.systems.mark_stale(host_id)
 
+    def _state_of_silent(self, host: Host, now: datetime) -> HostState:
+        """A restart of its daemon makes a host Suspect for a moment; Down is what does not come back by itself."""
+        if host.state is HostState.DOWN:
+            return HostState.DOWN
+        if host.state is not HostState.SUSPECT or host.state_changed_at is None:
+            return HostState.SUSPECT
+        return HostState.DOWN if now - host.state_changed_at >= self._down_after else HostState.SUSPECT
 
-def _observe(uow: UnitOfWork, *, system: System, machine: MachineObservation | None) -> bool:
-    return uow.systems.observe(system, machine)
+    @contextmanager
+    def _writing(self) -> Iterator[UnitOfWork]:
+        with self._database.write() as uow:
+            if self._watch is not None:
+                uow.host_watches.require(self._watch)
+            yield uow
 
 
 def _is_news(system: System, machine: MachineObservation | None) -> bool:

@@ -68,6 +68,7 @@ class Runner:
         settings: How it behaves.
         on_lost: What to do when its lease is lost or late: nothing less than ending the process keeps its steps from
             running beside those of the worker that takes over.
+        on_entered: Called with the worker's number once it is registered.
 
     Raises:
         WorkerAlreadyRunning: Another worker has this SQLite database.
@@ -80,11 +81,13 @@ class Runner:
         settings: RunnerSettings | None = None,
         *,
         on_lost: Callable[[], None] = _exit_now,
+        on_entered: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._registry = registry
         self._settings = settings or RunnerSettings()
         self._on_lost = on_lost
+        self._on_entered = on_entered
         self._queue = TaskQueue(database, registry)
         self._presence: Presence = presence_for(database)
         self._running: dict[str, tuple[Task, Wishes]] = {}
@@ -138,6 +141,7 @@ class Runner:
         if self._presence.alone:
             for other in self._others():
                 self._bury(other)
+        self._on_entered(self.worker_id)
 
     def _drain(self) -> bool:
         with self._idle:

@@ -11,9 +11,8 @@ import structlog
 from hawkfish.bootstrap import Application
 from hawkfish.config import Settings
 from hawkfish.errors import HawkFishError
-from hawkfish.services.observation import Observer
 from hawkfish.tasks import Runner, RunnerSettings
-from hawkfish.worker.watcher import Watcher
+from hawkfish.worker.watcher import LOOK_SECONDS, Watcher
 
 log = structlog.get_logger("hawkfish.worker")
 
@@ -37,6 +36,7 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[], None] = l
     """
     application = Application.open(settings)
     try:
+        watching = _Watching(application, stop)
         runner = Runner(
             application.database,
             application.registry,
@@ -45,25 +45,42 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[], None] = l
                 lease=settings.task_lease_seconds,
                 retention=timedelta(days=settings.task_retention_days),
             ),
+            on_entered=watching.start,
         )
-        watcher = Watcher(
-            Observer(application.database, application.drivers),
-            application.drivers,
-            sweep_seconds=settings.sweep_seconds,
-        )
-        helpers = [
-            threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True),
-            threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True),
-        ]
         application.plugins.startup()
-        for helper in helpers:
-            helper.start()
+        threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True).start()
         ready()
         clean = runner.run(stop)
+        watching.end()
         application.plugins.shutdown()
         return 0 if clean else 1
     finally:
         application.close()
+
+
+class _Watching:
+    """The watcher beside the runner: it needs the number that the runner has got."""
+
+    def __init__(self, application: Application, stop: threading.Event) -> None:
+        self._application = application
+        self._stop = stop
+        self._thread: threading.Thread | None = None
+
+    def start(self, worker_id: int) -> None:
+        watcher = Watcher(
+            self._application.database,
+            self._application.drivers,
+            worker_id,
+            sweep_seconds=self._application.settings.sweep_seconds,
+            down_seconds=self._application.settings.host_down_seconds,
+        )
+        self._thread = threading.Thread(target=watcher.run, args=(self._stop,), name="watcher", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Waits for its last look at the database, which is about to be closed."""
+        if self._thread is not None:
+            self._thread.join(LOOK_SECONDS + 1)
 
 
 def _tidy(application: Application, stop: threading.Event) -> None:

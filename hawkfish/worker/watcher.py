@@ -1,18 +1,27 @@
-"""Watches the hosts: their events as they come, and a slow sweep as net; a thread a host, so that none waits for another."""
+"""Watches the hosts: their events as they come, and a slow sweep as net; a thread a host, so that none waits for another.
+
+Each host is watched by one worker, and the workers share the hosts evenly: see `HostWatchRepository`. All workers keep drivers for
+the tasks that they run, whoever watches.
+"""
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
 from uuid import UUID
 
 import structlog
 
-from hawkfish.domain.hosts import Host
+from hawkfish.db import Database, UnitOfWork
+from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
+from hawkfish.domain.hosts import Host, HostWatch
 from hawkfish.domain.machines import MachineEvent, MachineEventKind
-from hawkfish.errors import HawkFishError
+from hawkfish.errors import HawkFishError, LeaseLost, NotFound
 from hawkfish.plugins.compute import ComputeDriver, SupportsEvents
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.observation import Observer
@@ -20,12 +29,13 @@ from hawkfish.services.observation import Observer
 log = structlog.get_logger("hawkfish.watcher")
 
 LOOK_SECONDS = 2.0
+"""Longest time between two looks at who is to watch what; a change of the hosts or of the workers wakes it at once."""
 EVENTS_KEPT = 10_000
 RETRY_SECONDS = 1.0
 
 
 class HostWatcher:
-    """Watches one host until stopped."""
+    """Watches one host until stopped, or until the watch is another worker's."""
 
     def __init__(self, host_id: UUID, observer: Observer, sweep_seconds: float) -> None:
         self.host_id = host_id
@@ -46,8 +56,13 @@ class HostWatcher:
         self._stopped.set()
         self.hear(None)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it watches no more."""
+        return not self._thread.is_alive()
+
     def hear(self, event: MachineEvent | None) -> None:
-        """Takes an event from a thread of the driver; never waits."""
+        """Takes an event from a thread of the driver, or None to look at everything anew; never waits."""
         try:
             self._events.put_nowait(event)
         except queue.Full:
@@ -57,6 +72,10 @@ class HostWatcher:
         while not self._stopped.is_set():
             try:
                 self._turn()
+            except (LeaseLost, NotFound) as error:
+                # Another worker watches it, or it was removed: what this one has seen is of no use any more.
+                log.info("the watch of a host has ended", host=str(self.host_id), reason=error.message)
+                return
             except HawkFishError as error:
                 # The database or the host could not be used for this; the next sweep repairs what was missed.
                 log.warning("a look at a host failed", host=str(self.host_id), error=error.message)
@@ -70,8 +89,11 @@ class HostWatcher:
         if time.monotonic() >= self._next_sweep:
             answered = self._observer.sweep(self.host_id)
             self._sweep_in(self._sweep_seconds if answered else RETRY_SECONDS)
-        event = self._next_event()
-        if event is not None:
+        try:
+            event = self._events.get(timeout=max(0.0, self._next_sweep - time.monotonic()))
+        except queue.Empty:
+            return
+        if not self._stopped.is_set():
             self._handle(event)
 
     def _rest(self) -> None:
@@ -81,68 +103,131 @@ class HostWatcher:
     def _sweep_in(self, seconds: float) -> None:
         self._next_sweep = time.monotonic() + seconds
 
-    def _next_event(self) -> MachineEvent | None:
-        try:
-            return self._events.get(timeout=max(0.0, self._next_sweep - time.monotonic()))
-        except queue.Empty:
-            return None
-
-    def _handle(self, event: MachineEvent) -> None:
+    def _handle(self, event: MachineEvent | None) -> None:
         """Writes down what an event tells; a host that was lost is soon looked at anew, whether or not it reports again."""
-        if event.kind is MachineEventKind.CONNECTION_LOST:
+        if event is None or event.kind is MachineEventKind.CONNECTION_RESTORED:
+            self._sweep_in(0)
+        elif event.kind is MachineEventKind.CONNECTION_LOST:
             self._observer.lost(self.host_id, event.detail or "the connection was lost")
             self._sweep_in(RETRY_SECONDS)
-        elif event.kind is MachineEventKind.CONNECTION_RESTORED:
-            self._sweep_in(0)
         elif event.machine_id is not None and not self._observer.machine(self.host_id, event.machine_id):
             self._sweep_in(RETRY_SECONDS)
 
 
 class Watcher:
-    """Keeps a `HostWatcher` for each host that is recorded."""
+    """Keeps a `HostWatcher` for each host that this worker is to watch, and its drivers to the hosts that there are.
 
-    def __init__(self, observer: Observer, drivers: DriverPool, *, sweep_seconds: float) -> None:
-        self._observer = observer
-        self._sweep_seconds = sweep_seconds
-        self._watchers: dict[UUID, HostWatcher] = {}
-        self._unsubscribe: dict[UUID, Callable[[], None]] = {}
+    Args:
+        database: Where hosts and watches are.
+        drivers: This process's drivers.
+        worker_id: Number of this worker.
+        sweep_seconds: Interval of the slow sweep.
+        down_seconds: How long a host is Suspect before it is Down.
+    """
+
+    def __init__(
+        self, database: Database, drivers: DriverPool, worker_id: int, *, sweep_seconds: float, down_seconds: float
+    ) -> None:
+        self._database = database
         self._drivers = drivers
+        self._worker_id = worker_id
+        self._sweep_seconds = sweep_seconds
+        self._down_seconds = down_seconds
+        self._watchers: dict[int, HostWatcher] = {}
+        self._hosts: dict[UUID, Host] = {}
         self._lock = threading.Lock()
         drivers.on_new_driver = self._listen
 
     def run(self, stop: threading.Event) -> None:
         """Watches until `stop` is set."""
-        while not stop.is_set():
-            try:
-                self._follow({host.id for host in self._observer.hosts()})
-            except HawkFishError as error:
-                log.warning("the hosts cannot be read", error=error.message)
-            except Exception:
-                log.exception("the hosts cannot be watched")  # tried again, since new hosts would be watched by nobody
-            stop.wait(LOOK_SECONDS)
-        self._follow(set())
+        with self._database.subscribe(HOSTS_CHANNEL) as news:
+            while not stop.is_set():
+                try:
+                    self._look()
+                except HawkFishError as error:
+                    log.warning("the hosts cannot be read", error=error.message)
+                except Exception:
+                    # Tried again, since new hosts would be watched by nobody.
+                    log.exception("the hosts cannot be watched")
+                news.wait(LOOK_SECONDS)
+        self._follow({})
 
-    def _follow(self, hosts: set[UUID]) -> None:
+    def _look(self) -> None:
+        with self._database.read() as uow:
+            hosts = {host.id: host for host in uow.hosts.all()}
+            watches = uow.host_watches.all()
+            workers = uow.task_workers.ids()
+        self._forget_removed(hosts)
+        mine = share(self._worker_id, workers, list(hosts), watches)
+        self._follow({watch.number: watch for watch in mine.kept})
+        if mine.surplus:
+            self._database.run(lambda uow: uow.host_watches.release([watch.number for watch in mine.surplus]))
+        if mine.wanted:
+            taken = self._database.run(partial(self._take, wanted=mine.wanted))
+            self._follow({watch.number: watch for watch in [*mine.kept, *taken]})
+
+    def _take(self, uow: UnitOfWork, *, wanted: list[UUID]) -> list[HostWatch]:
+        taken = (uow.host_watches.take(host_id, self._worker_id) for host_id in wanted)
+        return [watch for watch in taken if watch is not None]
+
+    def _follow(self, watches: Mapping[int, HostWatch]) -> None:
         with self._lock:
-            gone = [self._watchers.pop(host_id) for host_id in set(self._watchers) - hosts]
-            new = [HostWatcher(host_id, self._observer, self._sweep_seconds) for host_id in hosts - set(self._watchers)]
-            self._watchers |= {watcher.host_id: watcher for watcher in new}
+            over = {number for number, watcher in self._watchers.items() if number not in watches or watcher.ended}
+            gone = [self._watchers.pop(number) for number in over]
+            new = [self._watcher(watches[number]) for number in sorted(set(watches) - set(self._watchers))]
         for watcher in gone:
             watcher.stop()
-            if unsubscribe := self._unsubscribe.pop(watcher.host_id, None):
-                unsubscribe()
-            self._drivers.forget(watcher.host_id)
         for watcher in new:
             watcher.start()
 
+    def _watcher(self, watch: HostWatch) -> HostWatcher:
+        observer = Observer(self._database, self._drivers, watch=watch.number, down_seconds=self._down_seconds)
+        watcher = HostWatcher(watch.host_id, observer, self._sweep_seconds)
+        self._watchers[watch.number] = watcher
+        return watcher
+
+    def _forget_removed(self, hosts: dict[UUID, Host]) -> None:
+        """Lets go of the drivers of removed hosts, and has hosts of another address looked at anew."""
+        before, self._hosts = self._hosts, hosts
+        for host_id in set(before) - set(hosts):
+            # A driver of others' making may take its time to close, and nobody is to wait for it.
+            threading.Thread(
+                target=self._drivers.forget, args=(host_id,), name=f"forget-{host_id}", daemon=True
+            ).start()
+        for host_id in set(before) & set(hosts):
+            if (before[host_id].uri, before[host_id].settings) != (hosts[host_id].uri, hosts[host_id].settings):
+                self._tell(host_id, None)
+
+    def _tell(self, host_id: UUID, event: MachineEvent | None) -> None:
+        with self._lock:
+            watchers = [watcher for watcher in self._watchers.values() if watcher.host_id == host_id]
+        for watcher in watchers:
+            watcher.hear(event)
+
     def _listen(self, host: Host, driver: ComputeDriver) -> None:
-        if not isinstance(driver, SupportsEvents):
-            return
+        """Hears a new driver; it falls silent when it is closed. Events of hosts that others watch are dropped."""
+        if isinstance(driver, SupportsEvents):
+            listener: Callable[[MachineEvent], None] = partial(self._tell, host.id)
+            driver.subscribe(listener)
 
-        def hear(event: MachineEvent) -> None:
-            with self._lock:
-                watcher = self._watchers.get(host.id)
-            if watcher is not None:
-                watcher.hear(event)
 
-        self._unsubscribe[host.id] = driver.subscribe(hear)
+class Share:
+    """What one worker keeps, gives up and takes."""
+
+    def __init__(self, kept: list[HostWatch], surplus: list[HostWatch], wanted: list[UUID]) -> None:
+        self.kept = kept
+        self.surplus = surplus
+        self.wanted = wanted
+
+
+def share(worker_id: int, workers: list[int], hosts: list[UUID], watches: list[HostWatch]) -> Share:
+    """Divides the hosts evenly: nobody watches more than its part of them, rounded up, and nothing moves without need.
+
+    A worker that lives takes what nobody watches up to its part; the parts together are all hosts.
+    """
+    count = Counter(watch.worker_id for watch in watches)
+    part = math.ceil(len(hosts) / max(1, len(workers)))
+    own = [watch for watch in watches if watch.worker_id == worker_id]
+    watched = {watch.host_id for watch in watches}
+    free = [host_id for host_id in hosts if host_id not in watched]
+    return Share(own[:part], own[part:], free[: max(0, part - count[worker_id])])

@@ -175,6 +175,7 @@ def open_installation(folder: Path, database_url: str, **settings: Any) -> Itera
     given: dict[str, Any] = {
         "graceful_timeout": 1,
         "sweep_seconds": 0.5,
+        "host_down_seconds": 1.0,
         "driver_timeout": 10.0,
         "host_reserved_memory": 0,
     }

@@ -3,7 +3,7 @@
 from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, SessionRow, UserRow
 from hawkfish.db.models.audit import AuditRow
 from hawkfish.db.models.events import EventRow, EventSinkRow
-from hawkfish.db.models.hosts import HostReservationRow, HostRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.hosts import HostReservationRow, HostRow, HostWatchRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
     ScreenshotRow,
@@ -23,6 +23,7 @@ ALL = (
     EventSinkRow,
     HostRow,
     HostReservationRow,
+    HostWatchRow,
     StoragePoolRow,
     StoragePoolHostRow,
     SystemRow,
@@ -44,6 +45,7 @@ __all__ = [
     "EventSinkRow",
     "HostReservationRow",
     "HostRow",
+    "HostWatchRow",
     "InstallationRow",
     "LoginFailureRow",
     "NetworkInterfaceRow",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from hawkfish.db.base import Base, Instant, Json, Name, UuidKey, Version, enum_by_value
+from hawkfish.db.base import Base, BigInt, Instant, Json, Name, UuidKey, Version, enum_by_value
 from hawkfish.domain.hosts import HostState
 
 
@@ -49,6 +49,22 @@ class HostRow(Base):
     reserved_memory_mib: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[Instant]
     version: Mapped[Version]
+
+
+class HostWatchRow(Base):
+    """The one worker that watches a host; a number is never given twice, so it tells an old watch from a new one."""
+
+    __tablename__ = "hf_host_watches"
+    __table_args__ = (
+        UniqueConstraint("host_id"),
+        Index("ix_hf_host_watches_worker_id", "worker_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(BigInt, Identity(), primary_key=True)
+    host_id: Mapped[str] = mapped_column(ForeignKey("hf_hosts.id", ondelete="CASCADE"))
+    worker_id: Mapped[int] = mapped_column(BigInt, ForeignKey("hf_task_workers.id", ondelete="CASCADE"))
+    since: Mapped[Instant]
 
 
 class StoragePoolRow(Base):

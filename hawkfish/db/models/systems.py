@@ -60,6 +60,7 @@ class SystemRow(Base):
     power_transition: Mapped[PowerState | None] = mapped_column(enum_by_value(PowerState, "power_transition"))
     power_task_id: Mapped[str | None] = mapped_column(String(36))
     run_id: Mapped[str | None] = mapped_column(String(255))
+    observed: Mapped[Json | None]
     observed_at: Mapped[Instant | None]
     stale: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Instant]

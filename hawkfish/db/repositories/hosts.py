@@ -6,16 +6,18 @@ import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import case, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.systems import SystemRow, VolumeRow
+from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
 from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostLimits, HostState, Virtualisation
 from hawkfish.domain.machines import Firmware
 from hawkfish.domain.pools import Pool
@@ -109,23 +111,33 @@ class HostRepository:
                 **asdict(host.limits),
             )
         )
+        self._uow.publish(HOSTS_CHANNEL)
 
     def write(self, host_id: UUID | str, expected_version: int | None = None, **values: Any) -> int:
         """Sets columns and raises the version; see `UnitOfWork.write_version`."""
+        self._uow.publish(HOSTS_CHANNEL)
         return self._uow.write_version(HostRow, str(host_id), expected_version, **values)
 
     def set_state(self, host_id: UUID | str, state: HostState, reason: str = "") -> bool:
-        """Records whether the host answers; True if that is news."""
+        """Records whether the host answers, since when, and why not; True if that is news."""
         now = self._uow.now()
-        seen = {"seen_at": now} if state is HostState.UP else {}
         changed = self._session.execute(
             update(HostRow)
             .where(HostRow.id == str(host_id), (HostRow.state != state) | (HostRow.state_reason != reason))
-            .values(state=state, state_reason=reason, state_changed_at=now, version=HostRow.version + 1, **seen)
+            .values(
+                state=state,
+                state_reason=reason,
+                state_changed_at=case((HostRow.state != state, now), else_=HostRow.state_changed_at),
+                version=HostRow.version + 1,
+            )
         )
-        if changed_rows(changed) == 0 and seen:
-            self._session.execute(update(HostRow).where(HostRow.id == str(host_id)).values(**seen))
+        if state is HostState.UP:
+            self.set_seen(host_id, now)
         return bool(changed_rows(changed))
+
+    def set_seen(self, host_id: UUID | str, at: datetime) -> None:
+        """Records when the host answered last; no news, so the version stays."""
+        self._session.execute(update(HostRow).where(HostRow.id == str(host_id)).values(seen_at=at))
 
     def set_facts(self, host_id: UUID | str, facts: HostFacts) -> None:
         """Records what a probe found; the version rises only if it is news."""
@@ -155,6 +167,7 @@ class HostRepository:
             raise InUse("The host still has volumes; delete them first.", by="volumes", id=str(host_id))
         self._session.execute(delete(StoragePoolHostRow).where(StoragePoolHostRow.host_id == str(host_id)))
         self._session.execute(delete(HostRow).where(HostRow.id == str(host_id)))
+        self._uow.publish(HOSTS_CHANNEL)
 
 
 class PoolRepository:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from hawkfish.db.models.tasks import TaskWorkerRow
+from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
@@ -26,6 +27,7 @@ class TaskWorkerRepository:
         statement = insert(TaskWorkerRow).values(
             host=host, pid=pid, started_at=now, beat_at=now, expires_at=now + timedelta(seconds=lease)
         )
+        self._uow.publish(HOSTS_CHANNEL)  # the others give it its share of the hosts
         return int(self._session.execute(statement.returning(TaskWorkerRow.id)).scalar_one())
 
     def beat(self, worker_id: int, lease: float) -> bool:
@@ -50,7 +52,7 @@ class TaskWorkerRepository:
         return list(self._session.scalars(statement.order_by(TaskWorkerRow.id)))
 
     def bury(self, worker_id: int, *, only_if_expired: bool = False) -> list[str] | None:
-        """Removes a worker and puts its tasks back in line.
+        """Removes a worker, puts its tasks back in line, and has its hosts watched by others.
 
         Returns:
             The ids of its tasks; None if it is gone already, or has renewed its lease meanwhile.
@@ -62,4 +64,5 @@ class TaskWorkerRepository:
             return None
         tasks = self._uow.tasks.take_from_worker(worker_id)
         self._session.execute(delete(TaskWorkerRow).where(TaskWorkerRow.id == worker_id))
+        self._uow.publish(HOSTS_CHANNEL)
         return tasks
