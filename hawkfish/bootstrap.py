@@ -17,6 +17,7 @@ from hawkfish.services.accounts import AccountService
 from hawkfish.services.audit import AuditService
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.events import EventService
+from hawkfish.services.health import HealthService
 from hawkfish.services.hosts import HostService, HostTasks
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
@@ -58,6 +59,7 @@ class Application:
     hosts: HostService
     tasks: TaskService
     events: EventService
+    health: HealthService
     service_info: ServiceInfo
 
     @classmethod
@@ -127,6 +129,7 @@ class Application:
             hosts=HostService(access, plugins),
             tasks=TaskService(access),
             events=EventService(access),
+            health=HealthService(access),
             service_info=ServiceInfo(installation_id=installation_id, version=version("hawkfish")),
         )
 

@@ -95,6 +95,9 @@ class Settings:
     """How the log is written."""
     log_level: str = "info"
     """What is logged: this and what is more serious."""
+    metrics_bind: str | None = None
+    """HOST:PORT on which a worker shows its metrics without a login; not needed where an API runs on the same machine,
+    whose `/metrics` shows them."""
     plugins_blocked: tuple[str, ...] = ()
     """Names of plugins that are not loaded."""
     strict_plugins: bool = False
@@ -124,6 +127,11 @@ class Settings:
     def image_folders(self) -> tuple[Path, ...]:
         """Folders of image files that disks may be made from."""
         return tuple(Path(item) for item in self.image_dirs) or (self.data_dir / "images",)
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where the processes of this machine put what they count."""
+        return self.data_dir / "metrics"
 
     @property
     def ca_file(self) -> Path:
@@ -294,8 +302,12 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(
                 f"HF_{name.upper()} is {value!r}; it must be one of {', '.join(allowed)}.", setting=name
             )
-    host, _, port = settings.bind.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 <= int(port) <= 65535:  # noqa: PLR2004  the range of ports
-        raise ConfigurationError(f"HF_BIND is {settings.bind!r}; it must be HOST:PORT.", setting="bind")
+    for name, address in (("bind", settings.bind), ("metrics_bind", settings.metrics_bind)):
+        if address is None:
+            continue
+        host, _, port = address.rpartition(":")
+        right = host and port.isascii() and port.isdigit() and 0 <= int(port) <= 65535  # noqa: PLR2004  the range of ports
+        if not right:
+            raise ConfigurationError(f"HF_{name.upper()} is {address!r}; it must be HOST:PORT.", setting=name)
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise ConfigurationError("Set both HF_TLS_CERTIFICATE and HF_TLS_KEY, or neither.", setting="tls_certificate")

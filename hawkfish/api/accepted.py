@@ -47,6 +47,7 @@ def settle(req: falcon.Request, resp: falcon.Response, application: Application,
     task = accepted.task
     if task is None:
         return Outcome(done=True)
+    req.context.task = task.id  # its line in the log leads to those that the worker writes
     asynchronous = _wants_async(req)
     if not task.ended and not asynchronous:
         seconds = application.settings.sync_wait_ms / 1000

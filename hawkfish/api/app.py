@@ -17,6 +17,7 @@ from hawkfish.api.resources import (
     hosts,
     managers,
     memory,
+    operations,
     plugins,
     processors,
     service_root,
@@ -75,6 +76,9 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.HOSTS}/{{host_id}}": hosts.HostResource,
     links.POOLS: hosts.PoolCollectionResource,
     f"{links.POOLS}/{{pool_id}}": hosts.PoolResource,
+    "/healthz": operations.HealthResource,
+    "/readyz": operations.ReadyResource,
+    "/metrics": operations.MetricsResource,
     links.PLUGINS: plugins.PluginCollectionResource,
     f"{links.PLUGINS}/{{plugin_id}}": plugins.PluginResource,
 }

@@ -39,6 +39,17 @@ def offload_wait(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
     return _run(True, function, args, kwargs)
 
 
+def offload_within(seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """As `offload`; None if it takes longer, and whatever becomes of it then is nobody's answer. Without gevent it takes its time."""
+    if not _under_gevent():
+        return function(*args, **kwargs)
+    from gevent import Timeout
+
+    with Timeout(seconds, False):
+        return offload(function, *args, **kwargs)
+    return None
+
+
 def _run(waiting: bool, function: Callable[..., T], args: Any, kwargs: Any) -> T:
     if not _under_gevent():
         return function(*args, **kwargs)

@@ -73,7 +73,7 @@ class Api(BaseCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> NoReturn:
         """Becomes gunicorn."""
         config = "python:hawkfish.worker.gunicorn_settings"
-        _become("gunicorn", ["--config", config, "hawkfish.api.wsgi:app"], _variables(parsed_args))
+        _become("gunicorn", ["--config", config, "hawkfish.api.wsgi:app"], _counting(_variables(parsed_args)))
 
 
 class Worker(BaseCommand):
@@ -87,7 +87,7 @@ class Worker(BaseCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> NoReturn:
         """Becomes the worker."""
-        _become("hawkfish.worker", [], _variables(parsed_args))
+        _become("hawkfish.worker", [], _counting(_variables(parsed_args)))
 
 
 class Simulator(BaseCommand):
@@ -130,6 +130,16 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
     if getattr(options, "tls", None) is not None:
         variables["HF_TLS"] = str(options.tls).lower()
     return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def _counting(variables: dict[str, str]) -> dict[str, str]:
+    """The variables, with the folder where the processes of this machine put what they count."""
+    from hawkfish import metrics
+    from hawkfish.config import load_settings
+
+    environment = {**os.environ, **variables}
+    metrics.share(load_settings(environment).metrics_folder, environment)
+    return variables | {metrics.FOLDER_VARIABLE: environment[metrics.FOLDER_VARIABLE]}
 
 
 def _absolute(text: str) -> Path:

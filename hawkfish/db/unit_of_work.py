@@ -19,6 +19,7 @@ from hawkfish.db.repositories.host_watches import HostWatchRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
+from hawkfish.db.repositories.statistics import StatisticsRepository
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.db.repositories.task_workers import TaskWorkerRepository
 from hawkfish.db.repositories.tasks import TaskRepository
@@ -93,6 +94,11 @@ class UnitOfWork:
     def systems(self) -> SystemRepository:
         """Systems with their disks and network interfaces."""
         return SystemRepository(self)
+
+    @cached_property
+    def statistics(self) -> StatisticsRepository:
+        """Counts over all tables."""
+        return StatisticsRepository(self)
 
     @property
     def is_postgresql(self) -> bool:

@@ -70,6 +70,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             privilege=Privilege.CONFIGURE_MANAGER, own=Privilege.LOGIN, before_password_change=True
         ),
         "audit.read": _MANAGER,
+        "metrics.read": _LOGIN,
     }
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from hawkfish import metrics
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
 from hawkfish.domain.machines import MachineObservation
@@ -52,6 +54,7 @@ class Observer:
         # Read before looking: what a task writes meanwhile is newer than what was seen, and stays.
         with self._database.read() as uow:
             systems = [system for system in uow.systems.on_host(host_id) if system.state is SystemState.READY]
+        began = time.monotonic()
         try:
             driver = self._drivers.driver_of(host)
             facts = driver.probe()
@@ -68,6 +71,7 @@ class Observer:
             )
             return False
         self._answered_at = datetime.now(UTC)
+        metrics.HOST_SWEEP_SECONDS.labels(host.name).observe(time.monotonic() - began)
         self._record(host, facts, [(system, machines.get(system.id)) for system in systems])
         return True
 
@@ -115,6 +119,7 @@ class Observer:
             if host is None:
                 return
             state = self._state_of_silent(host, uow.now())
+            metrics.HOST_FAILURES.labels(host.name).inc()
             if uow.hosts.set_state(host_id, state, reason):
                 log.warning("host does not answer", host=host.name, state=state, reason=reason)
             if self._answered_at is not None and host.state is HostState.UP:

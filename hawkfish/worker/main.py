@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from prometheus_client import start_http_server
 
+from hawkfish import metrics
 from hawkfish.bootstrap import Application
 from hawkfish.config import Settings
 from hawkfish.errors import HawkFishError
@@ -47,6 +49,9 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[], None] = l
             ),
             on_entered=watching.start,
         )
+        if settings.metrics_bind:
+            host, _, port = settings.metrics_bind.rpartition(":")
+            start_http_server(int(port), host.strip("[]"), registry=metrics.registry())
         application.plugins.startup()
         threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True).start()
         ready()

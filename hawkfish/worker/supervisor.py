@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 import structlog
 
-from hawkfish import logs
+from hawkfish import logs, metrics
 from hawkfish.config import Settings, load_settings
 from hawkfish.errors import ConfigurationError, HawkFishError
 from hawkfish.worker import registration
@@ -222,6 +222,8 @@ def serve(settings: Settings, hosts: Sequence[registration.WantedHost], ready_fi
             # At once: should the start fail later, the account is made all the same.
             _say(f"The account is admin, its password {prepared.password} (shown only this once)")
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        # Not left to the children: gunicorn would report itself ready long before the service is.
+        manager = os.environ.pop("NOTIFY_SOCKET", None)
         simulated = registration.SIMULATED
         supervisor = Supervisor(
             settings,
@@ -234,9 +236,19 @@ def serve(settings: Settings, hosts: Sequence[registration.WantedHost], ready_fi
             try:
                 supervisor.start()
                 _announce(settings, prepared, ready_file)
+                _tell_manager(manager, "READY=1")
                 supervisor.watch()
             finally:
+                _tell_manager(manager, "STOPPING=1")
                 supervisor.stop()
+
+
+def _tell_manager(address: str | None, state: str) -> None:
+    """Tells systemd how far the service is (sd_notify(3)), where systemd has started it and waits for that."""
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def _tell_children(settings: Settings) -> None:
@@ -245,6 +257,7 @@ def _tell_children(settings: Settings) -> None:
     os.environ["HF_BIND"] = settings.bind
     os.environ["HF_TLS"] = str(settings.tls).lower()
     os.environ.pop("HF_ADMIN_PASSWORD", None)
+    metrics.share(settings.metrics_folder, os.environ)
 
 
 def _warn_if_open(settings: Settings) -> None:

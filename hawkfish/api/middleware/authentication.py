@@ -16,7 +16,7 @@ from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
 from hawkfish.errors import NotAuthenticated, PasswordChangeRequired
 
-PUBLIC = frozenset({"/redfish", "/redfish/v1", "/redfish/v1/odata", "/redfish/v1/$metadata"})
+PUBLIC = frozenset({"/redfish", "/redfish/v1", "/redfish/v1/odata", "/redfish/v1/$metadata", "/healthz", "/readyz"})
 LOGIN = frozenset({links.SESSIONS, f"{links.SESSIONS}/Members"})
 
 

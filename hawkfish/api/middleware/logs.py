@@ -9,8 +9,11 @@ from uuid import uuid4
 import falcon
 import structlog
 
+from hawkfish import metrics
+
 log = structlog.get_logger("hawkfish.api")
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"})
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -33,12 +36,19 @@ class RequestLog:
             return
         resp.set_header("X-Request-Id", request_id)
         actor = req.context.actor
+        seconds = time.monotonic() - req.context.began
+        # The route, not the path: ids in it would make a series each. What no route answers is one series.
+        route = req.uri_template or "none"
+        method = req.method if req.method in METHODS else "other"
+        metrics.REQUESTS.labels(method, route, resp.status_code).inc()
+        metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
         log.info(
             "request",
             method=req.method,
             path=req.path,
             status=int(resp.status_code),
-            milliseconds=round((time.monotonic() - req.context.began) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
+            task=getattr(req.context, "task", None),
             user=None if actor is None else actor.user_name,
             address=req.remote_addr,
         )

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
+from hawkfish import metrics
 from hawkfish.db.base import UtcDateTime
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
 from hawkfish.domain.tasks import ENDED, Limit, Task, TaskError, TaskLane, TaskMessage, TaskState
@@ -395,6 +396,7 @@ class TaskRepository:
         self.note(task.id, "ended", message or state.value, epoch=task.epoch, at=now)
         self._uow.publish(task_channel(task.id))
         self._uow.publish(WORKER_CHANNEL)
+        self._uow.on_commit(partial(_count, task.kind, state, (now - task.created_at).total_seconds()))
 
     def forget_join(self, task_id: str) -> None:
         """Has later identical requests make a task of their own."""
@@ -453,6 +455,11 @@ class TaskRepository:
             update(TASKS).where(condition).values(**values, version=TaskRow.version + 1, updated_at=self._uow.now())
         )
         return bool(self._session.execute(statement).rowcount)  # type: ignore[attr-defined]  # as above
+
+
+def _count(kind: str, state: TaskState, seconds: float) -> None:
+    metrics.TASKS_ENDED.labels(kind, state.value).inc()
+    metrics.TASK_SECONDS.labels(kind).observe(seconds)
 
 
 def _to_task(row: Row[Any]) -> Task:
