@@ -23,7 +23,16 @@ ACTORS = {
 }
 
 READS = {
-    *("service.read", "plugins.read", "systems.read", "hosts.read", "pools.read", "tasks.read", "roles.read"),
+    *(
+        "service.read",
+        "plugins.read",
+        "systems.read",
+        "hosts.read",
+        "metrics.read",
+        "pools.read",
+        "tasks.read",
+        "roles.read",
+    ),
     *("accounts.list", "sessions.list", "events.read"),
 }
 OPERATES = {
