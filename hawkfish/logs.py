@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -30,7 +31,7 @@ def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 def _hidden(key: str, value: Any) -> Any:
     if key.startswith("_"):
         return value  # structlog's own, taken out before anything is rendered
-    if value is not None and _SECRET_KEY.search(key):
+    if value is not None and _is_secret_name(key):
         return HIDDEN
     if isinstance(value, str):
         return hide_in_text(value)
@@ -41,8 +42,15 @@ def _hidden(key: str, value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=1024)
+def _is_secret_name(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
+
+
 def hide_in_text(text: str) -> str:
     """The text with what looks like a secret replaced."""
+    if ":" not in text and "=" not in text:
+        return text  # every pattern needs one of them, and most texts of a log have neither
     for pattern in _SECRET_TEXT:
         text = pattern.sub(rf"\g<1>{HIDDEN}", text)
     return text

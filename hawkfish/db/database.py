@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, make_url,
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from hawkfish.db.quick import QuickReads
 from hawkfish.db.signals import NotifySignals, Signals, SocketSignals, Subscription
 from hawkfish.db.unit_of_work import UnitOfWork, stable_number
 from hawkfish.errors import ConfigurationError, DatabaseUnavailable
@@ -88,6 +89,7 @@ class Database:
         )
         self._writing = self.engine
         self._write_lock = _native_lock()
+        self.quick = QuickReads(self.path if self.is_sqlite else None)
         self.signals: Signals
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -234,6 +236,7 @@ class Database:
     def close(self) -> None:
         """Closes all connections."""
         self.signals.close()
+        self.quick.close()
         self._writing.dispose()
         self.engine.dispose()
 

@@ -108,15 +108,19 @@ class AccountService:
         Raises:
             NotAuthenticated: They do not, or this name is locked out for this source; which of these is not told.
         """
-        account = self.verify(user_name, password, address, request_id)
-        return Actor(
-            user_name=account.user_name,
-            role=account.role,
-            account_id=account.id,
-            address=address,
-            request_id=request_id,
-            password_change_required=account.password_change_required,
-        )
+        return _actor(self.verify(user_name, password, address, request_id), address, request_id)
+
+    def recognise(self, user_name: str, password: str, address: str | None, request_id: str | None) -> Actor | None:
+        """As `authenticate`, where that can be told without waiting and without a hash; else None, and that has the last word."""
+        if not is_user_name(user_name):
+            return None
+        key, source = name_key(user_name), source_of(address)
+        found = self._database.quick.credentials(key, source, self._lockout())
+        if found is None or found.account.locked or not found.account.enabled or found.failures:
+            return None
+        if not self._verified.knows(key, password, found.account.id, found.account.version):
+            return None
+        return _actor(found.account, address, request_id)
 
     def verify(self, user_name: str, password: str, address: str | None, request_id: str | None = None) -> Account:
         """The account that a name and a password prove; as `authenticate`."""
@@ -449,6 +453,17 @@ def _refuse_without_administrator(uow: UnitOfWork, before: Account, after: Accou
             f"{before.user_name} is the last enabled administrator and cannot be deleted, disabled or given another role; "
             "make another administrator first."
         )
+
+
+def _actor(account: Account, address: str | None, request_id: str | None) -> Actor:
+    return Actor(
+        user_name=account.user_name,
+        role=account.role,
+        account_id=account.id,
+        address=address,
+        request_id=request_id,
+        password_change_required=account.password_change_required,
+    )
 
 
 def _subject(account_id: UUID) -> str:

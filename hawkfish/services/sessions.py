@@ -12,6 +12,7 @@ from typing import Any
 
 from hawkfish.config import Settings
 from hawkfish.db import Database, UnitOfWork
+from hawkfish.db.repositories.sessions import Resumed
 from hawkfish.domain.accounts import Account, Actor, Privilege, Session
 from hawkfish.errors import NotAuthenticated, NotFound, NotPermitted, PasswordChangeRequired
 from hawkfish.services.accounts import AccountService
@@ -51,6 +52,7 @@ class SessionService:
         self._timeout = timedelta(seconds=settings.session_timeout)
         self._touch_after = min(timedelta(seconds=TOUCH_SECONDS), self._timeout / 4)
         self._maximum = settings.max_sessions_per_account
+        self._touching: set[str] = set()
 
     def login(
         self, user_name: str, password: str, address: str | None, request_id: str | None = None
@@ -96,6 +98,16 @@ class SessionService:
         details: dict[str, Any] = {"sessions_ended": dropped} if dropped else {}
         self._audit.record(uow, actor, "sessions.create", _subject(session.id), **details)
 
+    def recognise(self, token: str, address: str | None, request_id: str | None = None) -> Actor | None:
+        """As `resume`, where that can be told without waiting; else None, and `resume` has the last word."""
+        if not TOKEN_FORM.fullmatch(token):
+            return None
+        found = self._database.quick.session(_hash(token))
+        now = self._clock()
+        if found is None or not self._is_valid(found, now) or self._is_to_be_touched(found, now):
+            return None
+        return _actor(found, address, request_id)
+
     def resume(self, token: str, address: str | None, request_id: str | None = None) -> Actor:
         """The actor whose session the token is; its account and role as they are now.
 
@@ -107,20 +119,26 @@ class SessionService:
         with self._database.read() as uow:
             found = uow.sessions.resume(_hash(token))
         now = self._clock()
-        if found is None or not found.enabled or found.used_at + self._timeout <= now:
+        if found is None or not self._is_valid(found, now):
             raise _no_session()
-        if now - found.used_at >= self._touch_after:
+        if self._is_to_be_touched(found, now):
+            self._touch(found.session_id, now)
+        return _actor(found, address, request_id)
+
+    def _is_valid(self, found: Resumed, now: datetime) -> bool:
+        return found.enabled and found.used_at + self._timeout > now
+
+    def _is_to_be_touched(self, found: Resumed, now: datetime) -> bool:
+        return now - found.used_at >= self._touch_after and found.session_id not in self._touching
+
+    def _touch(self, session_id: str, now: datetime) -> None:
+        """Notes that the session is in use; the other requests of the session need not wait for that."""
+        self._touching.add(session_id)
+        try:
             with self._database.write() as uow:
-                uow.sessions.touch(found.session_id, now=now, if_before=now - self._touch_after)
-        return Actor(
-            user_name=found.user_name,
-            role=found.role,
-            account_id=found.account_id,
-            session_id=found.session_id,
-            address=address,
-            request_id=request_id,
-            password_change_required=found.password_change_required,
-        )
+                uow.sessions.touch(session_id, now=now, if_before=now - self._touch_after)
+        finally:
+            self._touching.discard(session_id)
 
     def list(self, actor: Actor) -> list[Session]:
         """Sessions, oldest first: all for whoever may configure the service, else the actor's own."""
@@ -175,6 +193,18 @@ class SessionService:
         if session is None:
             raise _not_found(session_id)
         return session
+
+
+def _actor(found: Resumed, address: str | None, request_id: str | None) -> Actor:
+    return Actor(
+        user_name=found.user_name,
+        role=found.role,
+        account_id=found.account_id,
+        session_id=found.session_id,
+        address=address,
+        request_id=request_id,
+        password_change_required=found.password_change_required,
+    )
 
 
 def _hash(token: str) -> str:

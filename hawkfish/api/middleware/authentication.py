@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import ipaddress
 from typing import Any
 
@@ -71,8 +70,12 @@ class Authentication:
         )
 
     def _of_token(self, req: falcon.Request, token: str) -> Actor:
+        sessions, address, request_id = self._application.sessions, req.remote_addr, req.context.request_id
+        actor = sessions.recognise(token, address, request_id)
+        if actor is not None:
+            return actor
         try:
-            return offload(self._application.sessions.resume, token, req.remote_addr, req.context.request_id)
+            return offload(sessions.resume, token, address, request_id)
         except NotAuthenticated:
             self._note_refusal(req, "no such session")
             raise
@@ -83,8 +86,11 @@ class Authentication:
         except NotAuthenticated as error:
             self._note_refusal(req, error.message)
             raise
-        actor = offload(self._application.accounts.authenticate, user_name, password, req.remote_addr)
-        return dataclasses.replace(actor, address=req.remote_addr, request_id=req.context.request_id)
+        accounts, address, request_id = self._application.accounts, req.remote_addr, req.context.request_id
+        actor = accounts.recognise(user_name, password, address, request_id)
+        if actor is not None:
+            return actor
+        return offload(accounts.authenticate, user_name, password, address, request_id)
 
     def _read_basic(self, req: falcon.Request, authorization: str) -> tuple[str, str]:
         scheme, _, encoded = authorization.partition(" ")

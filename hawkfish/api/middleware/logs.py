@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from uuid import uuid4
@@ -11,7 +12,7 @@ import structlog
 
 from hawkfish import metrics
 
-log = structlog.get_logger("hawkfish.api")
+NAME = "hawkfish.api"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"})
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -19,6 +20,11 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 class RequestLog:
     """Binds the request's id to all that is logged for it."""
+
+    def __init__(self) -> None:
+        # Bound once: to find out anew for every request that nothing is to be written would cost more than reading a session.
+        self._level = logging.getLogger(NAME)
+        self._log = structlog.get_logger(NAME).bind()
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Takes the id that the client gave, or makes one."""
@@ -35,14 +41,16 @@ class RequestLog:
         if request_id is None:
             return
         resp.set_header("X-Request-Id", request_id)
-        actor = req.context.actor
         seconds = time.monotonic() - req.context.began
         # The route, not the path: ids in it would make a series each. What no route answers is one series.
         route = req.uri_template or "none"
         method = req.method if req.method in METHODS else "other"
         metrics.REQUESTS.labels(method, route, resp.status_code).inc()
         metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
-        log.info(
+        if not self._level.isEnabledFor(logging.INFO):
+            return
+        actor = req.context.actor
+        self._log.info(
             "request",
             method=req.method,
             path=req.path,

@@ -78,7 +78,8 @@ class SystemResource(SystemPart):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows the system as it was last observed."""
-        stamp = offload(self.application.systems.stamp, req.context.actor, system_id)
+        actor, systems = req.context.actor, self.application.systems
+        stamp = systems.quick_stamp(actor, system_id) or offload(systems.stamp, actor, system_id)
         rendered = None if stamp is None else self._cache.get(system_id, stamp)
         if rendered is None:
             rendered = self._cache.put(system_id, stamp, system_document(self.find(req, system_id)))

@@ -93,16 +93,9 @@ class AccountRepository:
 
         One statement on a connection of its own: every request with Basic authentication begins with it.
         """
-        parameters = {"name_key": name_key, "name_digest": name_digest(name_key), "source": source}
         with self._session.get_bind().engine.connect() as connection:
-            row = connection.execute(CREDENTIALS, parameters).one_or_none()
-        if row is None:
-            return None
-        return Credentials(
-            account=_to_account(row, locked=lockout.closes(row.failures, row.expires_at)),
-            password_hash=row.password_hash,
-            failures=row.failures or 0,
-        )
+            row = connection.execute(CREDENTIALS, credentials_parameters(name_key, source)).one_or_none()
+        return None if row is None else to_credentials(row, lockout)
 
     def lock(self, account_id: UUID) -> Account | None:
         """The account, held against changes by others until the end of the transaction; None if it is gone."""
@@ -241,6 +234,20 @@ CREDENTIALS = (
     )
     .where(UserRow.name_key == bindparam("name_key"))
 )
+
+
+def credentials_parameters(name_key: str, source: str) -> dict[str, str]:
+    """What `CREDENTIALS` is asked with."""
+    return {"name_key": name_key, "name_digest": name_digest(name_key), "source": source}
+
+
+def to_credentials(row: Any, lockout: Lockout) -> Credentials:
+    """A row of `CREDENTIALS` as a value."""
+    return Credentials(
+        account=_to_account(row, locked=lockout.closes(row.failures, row.expires_at)),
+        password_hash=row.password_hash,
+        failures=row.failures or 0,
+    )
 
 
 def _locked_digests(lockout: Lockout) -> Select[str]:

@@ -58,10 +58,7 @@ class SessionRepository:
         """
         with self._session.get_bind().engine.connect() as connection:
             row = connection.execute(RESUME, {"token_hash": token_hash}).one_or_none()
-        if row is None:
-            return None
-        session_id, used_at, account_id, user_name, role, enabled, change_required = row
-        return Resumed(session_id, used_at, UUID(account_id), user_name, role, enabled, change_required)
+        return None if row is None else to_resumed(row)
 
     def list(self, *, used_after: datetime, account_id: UUID | None = None) -> list[Session]:
         """Sessions that have not expired, oldest first."""
@@ -131,6 +128,12 @@ class SessionRepository:
         if account_id is not None:
             statement = statement.where(SessionRow.account_id == str(account_id))
         return len(self._session.scalars(statement.returning(SessionRow.id)).all())
+
+
+def to_resumed(row: Any) -> Resumed:
+    """A row of `RESUME` as a value."""
+    session_id, used_at, account_id, user_name, role, enabled, change_required = row
+    return Resumed(session_id, used_at, UUID(account_id), user_name, role, enabled, change_required)
 
 
 def _sessions() -> Any:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import changed_rows
@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 
 MACHINE_GONE = "The machine of {system.name} is no longer defined on {system.host_name}; define it there again, or delete the system."
 ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": NamedNetwork, "bridge": Bridge, "user": UserMode}
+
+STAMP = (
+    select(SystemRow.version, HostRow.version.label("host_version"))
+    .join(HostRow, HostRow.id == SystemRow.host_id)
+    .where(SystemRow.id == bindparam("system_id"))
+)
 
 
 class SystemRepository:
@@ -91,11 +97,7 @@ class SystemRepository:
 
     def stamp(self, system_id: str) -> tuple[int, int] | None:
         """Versions of the system and of its host: while they stay, so does all that the system shows. None where there is none."""
-        row = self._session.execute(
-            select(SystemRow.version, HostRow.version)
-            .join(HostRow, HostRow.id == SystemRow.host_id)
-            .where(SystemRow.id == system_id)
-        ).one_or_none()
+        row = self._session.execute(STAMP, {"system_id": system_id}).one_or_none()
         return None if row is None else (row[0], row[1])
 
     def on_host(self, host_id: UUID) -> list[System]:

@@ -1,0 +1,124 @@
+"""Reads of one row that never wait: what every request asks before anything else."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.dialects import sqlite
+
+from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
+from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
+from hawkfish.db.repositories.systems import STAMP
+
+_DIALECT = sqlite.dialect()
+
+
+class QuickReads:
+    """The statements of the repositories that are asked most, without pool, transaction and ORM, in the thread that calls.
+
+    In WAL mode SQLite lets readers pass a writer, and one row takes it microseconds, so that under gevent the event loop itself may
+    read. Each answer is of the moment: it sees all that was committed before the call, by whatever process. Where a read would have
+    to wait (the file is being recovered; PostgreSQL is always a network away) there is no answer, and the caller asks a repository.
+
+    Args:
+        path: File of an SQLite database; None if the database is another.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._own = _native_local()
+
+    def session(self, token_hash: str) -> Resumed | None:
+        """As `SessionRepository.resume`; None also where there is no answer."""
+        row = self._one(_RESUME, {"token_hash": token_hash})
+        return None if row is None else to_resumed(row)
+
+    def credentials(self, name_key: str, source: str, lockout: Lockout) -> Credentials | None:
+        """As `AccountRepository.credentials`; None also where there is no answer."""
+        row = self._one(_CREDENTIALS, credentials_parameters(name_key, source))
+        return None if row is None else to_credentials(row, lockout)
+
+    def system_stamp(self, system_id: str) -> tuple[int, int] | None:
+        """As `SystemRepository.stamp`; None also where there is no answer."""
+        row = self._one(_STAMP, {"system_id": system_id})
+        return None if row is None else (row[0], row[1])
+
+    def _one(self, statement: _Prepared, parameters: dict[str, str]) -> Any:
+        if self._path is None:
+            return None
+        try:
+            # All rows are fetched, since a statement that is not at its end would go on showing the database as it was.
+            found = self._connection(self._path).execute(statement.text, statement.arguments(parameters)).fetchall()
+        except sqlite3.Error:
+            self.close()
+            return None
+        return statement.row(found[0]) if len(found) == 1 else None
+
+    def _connection(self, path: Path) -> sqlite3.Connection:
+        """This native thread's own: greenlets share it, because nothing switches between a statement's begin and its end."""
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                f"{path.as_uri()}?mode=rw",
+                uri=True,
+                timeout=0,
+                isolation_level=None,
+                check_same_thread=False,
+                factory=_Closing,
+            )
+            connection.execute("PRAGMA query_only=ON").close()
+            self._own.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Closes the connection of this thread; those of others end with their threads."""
+        connection: sqlite3.Connection | None = self._own.__dict__.pop("connection", None)
+        if connection is not None:
+            connection.close()
+
+
+class _Closing(sqlite3.Connection):
+    """Closes itself at the end of its thread, in whatever thread that is noticed."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Prepared:
+    """A SELECT as SQLite takes it, and its rows as the repositories know them."""
+
+    def __init__(self, statement: Any) -> None:  # a Select of whatever columns
+        compiled = statement.compile(dialect=_DIALECT)
+        self.text = str(compiled)
+        self._names = tuple(compiled.positiontup or ())
+        columns = list(statement.selected_columns)
+        self._shape: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024  made of columns
+        self._converters: list[tuple[int, Callable[[Any], Any]]] = [
+            (position, converter)
+            for position, column in enumerate(columns)
+            if (converter := column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)) is not None
+        ]
+
+    def arguments(self, parameters: dict[str, str]) -> list[str]:
+        return [parameters[name] for name in self._names]
+
+    def row(self, values: tuple[Any, ...]) -> Any:
+        converted = list(values)
+        for position, converter in self._converters:
+            converted[position] = converter(converted[position])
+        return self._shape._make(converted)
+
+
+_RESUME, _CREDENTIALS, _STAMP = _Prepared(RESUME), _Prepared(CREDENTIALS), _Prepared(STAMP)
+
+
+def _native_local() -> Any:
+    """What each thread of the operating system has of its own, also under gevent, which would make it each greenlet's."""
+    monkey = sys.modules.get("gevent.monkey")
+    return threading.local() if monkey is None else monkey.get_original("threading", "local")()
