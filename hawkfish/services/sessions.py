@@ -129,7 +129,7 @@ class SessionService:
         return found.enabled and found.used_at + self._timeout > now
 
     def _is_to_be_touched(self, found: Resumed, now: datetime) -> bool:
-        return now - found.used_at >= self._touch_after and found.session_id not in self._touching
+        return now - found.used_at > self._touch_after and found.session_id not in self._touching
 
     def _touch(self, session_id: str, now: datetime) -> None:
         """Notes that the session is in use; the other requests of the session need not wait for that."""
