@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
 from hawkfish.cli.each import EachCommand
+from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.output import key_value
+from hawkfish.cli.systems import memory_mib
 from hawkfish.cli.tables import HOST_COLUMNS, HOST_DETAILS, TASK_DETAILS, host_details, host_row, task_details
 
 if TYPE_CHECKING:
@@ -98,6 +100,78 @@ def setting(text: str) -> tuple[str, Any]:
     except ValueError:
         return key, value
     return key, parsed if isinstance(parsed, (bool, int, float)) else value
+
+
+class SetHost(ShowCommand):
+    """Change whether a host takes new systems, its labels, and how much of it may be given.
+
+    What is given already stays given. The host itself is not touched.
+    """
+
+    epilog = "Example: hawkfish hosts set kvm1 --memory-overcommit 1.5 --reserved-memory 4G --label rack=a"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="name or id")
+        parser.add_argument("--schedulable", action=argparse.BooleanOptionalAction, help="whether it takes new systems")
+        parser.add_argument(
+            "--cpu-overcommit",
+            type=limit,
+            metavar="RATIO",
+            help="vCPUs given for each processor, such as 4; `none` for no limit",
+        )
+        parser.add_argument(
+            "--memory-overcommit", type=float, metavar="RATIO", help="memory given for what there is, such as 1.5"
+        )
+        parser.add_argument("--reserved-cpus", type=int, metavar="N", help="processors kept for the host itself")
+        parser.add_argument(
+            "--reserved-memory",
+            type=memory_mib,
+            metavar="SIZE",
+            help="memory kept for the host itself, such as 512M; MiB without a unit",
+        )
+        parser.add_argument(
+            "--label", type=key_value, action="append", default=[], metavar="KEY=VALUE", help="set a label; repeatable"
+        )
+        parser.add_argument(
+            "--remove-label", action="append", default=[], metavar="KEY", help="remove a label; repeatable"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Sends what is to change."""
+        host = find_host(self.client, parsed_args.name)
+        limits = {
+            "VCPUOvercommit": parsed_args.cpu_overcommit,
+            "MemoryOvercommit": parsed_args.memory_overcommit,
+            "ReservedVCPUs": parsed_args.reserved_cpus,
+            "ReservedMemoryMiB": parsed_args.reserved_memory,
+        }
+        settings: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+        if parsed_args.cpu_overcommit == NO_LIMIT:
+            settings["VCPUOvercommit"] = None
+        body: dict[str, Any] = {"Settings": settings} if settings else {}
+        if parsed_args.schedulable is not None:
+            body["Schedulable"] = parsed_args.schedulable
+        etag = None
+        if parsed_args.label or parsed_args.remove_label:
+            # Labels are written as a whole, so nobody may have changed them since they were read.
+            labels = {**(host.get("Labels") or {}), **dict(parsed_args.label)}
+            body["Labels"] = {key: value for key, value in labels.items() if key not in parsed_args.remove_label}
+            etag = host.get("@odata.etag")
+        if not body:
+            raise CommandError("Nothing is to be changed; name at least one property.", ExitCode.USAGE)
+        reply = self.client.patch(str(host["@odata.id"]), body, etag=etag)
+        return HOST_DETAILS, host_details(reply.body)
+
+
+NO_LIMIT = 0.0
+
+
+def limit(text: str) -> float:
+    """A ratio, or `none`, which is NO_LIMIT."""
+    return NO_LIMIT if text.lower() == "none" else float(text)
 
 
 class RemoveHosts(EachCommand):

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hawkfish.cli.errors import CommandError, ExitCode
-from hawkfish.cli.output import GIB, key_value, parse_size
+from hawkfish.cli.output import GIB, Groups, Words, key_value, parse_size
 from hawkfish.cli.systems import SYSTEMS, SystemWorkCommand, memory_mib
+
+PLACEMENT_DETAILS = ("Host", "Fitting", "Refused")
 
 
 class CreateSystem(SystemWorkCommand):
@@ -82,6 +84,19 @@ class CreateSystem(SystemWorkCommand):
             help="for the interfaces, in their order; repeatable",
         )
         parser.add_argument("--host", metavar="HOST", help="name or id of the host; default one that has room")
+        parser.add_argument(
+            "--host-label",
+            dest="host_labels",
+            type=key_value,
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="only on a host with that label; repeatable",
+        )
+        parser.add_argument(
+            "--strategy", choices=("spread", "pack"), help="which of several hosts with room; default the service's own"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say where it would go, and why not elsewhere")
         parser.add_argument("--uuid", metavar="UUID", help="default a random one")
         parser.add_argument("--description", metavar="TEXT")
         parser.add_argument(
@@ -98,7 +113,15 @@ class CreateSystem(SystemWorkCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
         """Makes it."""
-        reply = self.client.post(SYSTEMS, new_system(parsed_args), wait=parsed_args.wait)
+        body = new_system(parsed_args)
+        if parsed_args.dry_run:
+            answer = self.client.post(SYSTEMS, {**body, "DryRun": True}).body
+            return PLACEMENT_DETAILS, (
+                answer.get("HostName"),
+                Words(answer.get("Fitting") or []),
+                Groups({str(host.get("HostName")): host.get("Reasons") or [] for host in answer.get("Refused") or []}),
+            )
+        reply = self.client.post(SYSTEMS, body, wait=parsed_args.wait)
         return self.finish(reply, "", parsed_args)
 
 
@@ -128,7 +151,12 @@ def new_system(parsed_args: argparse.Namespace) -> dict[str, Any]:
         interface["MACAddress"] = address
     if interfaces or parsed_args.no_network:
         body["NetworkInterfaces"] = interfaces
+    rule = {
+        "Labels": dict(parsed_args.host_labels) or None,
+        "Strategy": None if parsed_args.strategy is None else parsed_args.strategy.capitalize(),
+    }
     optional = {
+        "Placement": {key: value for key, value in rule.items() if value is not None} or None,
         "Firmware": parsed_args.firmware,
         "HostId": parsed_args.host,
         "UUID": parsed_args.uuid,

@@ -28,7 +28,27 @@ SYSTEM_DETAILS = (
     "Reset Types",
 )
 HOST_COLUMNS = ("Name", "ID", "State", "Driver", "URI", "Hypervisor", "Virtualisation", "CPUs", "Memory")
-HOST_DETAILS = (*HOST_COLUMNS, "Reason", "Architecture", "Capabilities", "Networks", "Bridges", "Labels", "Warnings")
+HOST_DETAILS = (
+    *HOST_COLUMNS,
+    "Reason",
+    "Takes New Systems",
+    "CPUs Reserved",
+    "CPU Over-commit",
+    "CPUs Given",
+    "CPUs Free",
+    "Memory Reserved",
+    "Memory Over-commit",
+    "Memory Given",
+    "Memory Free",
+    "Pools",
+    "Architecture",
+    "Capabilities",
+    "Networks",
+    "Bridges",
+    "Labels",
+    "Warnings",
+)
+POOL_COLUMNS = ("Name", "ID", "Type", "Over-commit", "Hosts")
 TASK_COLUMNS = ("ID", "Name", "State", "Percent", "Subject", "Started")
 TASK_DETAILS = (*TASK_COLUMNS, "Ended", "Status", "Requested By", "Progress", "Messages")
 
@@ -135,6 +155,8 @@ def host_details(host: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         *host_row(host),
         host.get("StateReason") or "",
+        YesNo(bool(host.get("Schedulable", True))),
+        *_room(host),
         facts.get("Architecture"),
         Words(facts.get("Capabilities") or []),
         Words(facts.get("Networks") or []),
@@ -142,6 +164,36 @@ def host_details(host: Mapping[str, Any]) -> tuple[Any, ...]:
         Pairs(host.get("Labels") or {}),
         Items(facts.get("Warnings") or []),
     )
+
+
+def _room(host: Mapping[str, Any]) -> tuple[Any, ...]:
+    settings, capacity = host.get("Settings") or {}, host.get("Capacity") or {}
+    vcpus, memory = capacity.get("VCPUs") or {}, capacity.get("MemoryMiB") or {}
+    return (
+        settings.get("ReservedVCPUs"),
+        _limit(settings.get("VCPUOvercommit")),
+        vcpus.get("Given"),
+        _limit(vcpus.get("Free")),
+        _mib(settings.get("ReservedMemoryMiB")),
+        settings.get("MemoryOvercommit"),
+        _mib(memory.get("Given")),
+        _mib(memory.get("Free")),
+        Rows([_plain(pool) for pool in capacity.get("Pools") or []]),
+    )
+
+
+def _limit(value: float | None) -> float | str:
+    return "no limit" if value is None else value
+
+
+def _mib(value: int | None) -> Size:
+    return Size(None if value is None else value * MIB)
+
+
+def pool_row(pool: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Values of POOL_COLUMNS."""
+    hosts = [_plain(host) for host in pool.get("Hosts") or []]
+    return (pool.get("Name"), pool.get("Id"), pool.get("Type"), pool.get("Overcommit"), Rows(hosts))
 
 
 def task_row(task: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -101,6 +101,19 @@ class HostLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostChanges:
+    """Changes of a host; what is None stays.
+
+    Attributes:
+        limits: Fields of `HostLimits` that are to change.
+    """
+
+    schedulable: bool | None = None
+    labels: Mapping[str, str] | None = None
+    limits: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """A host as it is recorded.
 

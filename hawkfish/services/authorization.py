@@ -49,6 +49,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "hosts.update": _MANAGER,
         "hosts.remove": _MANAGER,
         "pools.read": _LOGIN,
+        "pools.update": _MANAGER,
         "tasks.read": _LOGIN,
         "tasks.cancel": _COMPONENTS,
         "events.read": _LOGIN,

@@ -11,22 +11,34 @@ from uuid import UUID, uuid4
 from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.hosts import facts_from_json, facts_to_json
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.hosts import ComputeCapability, Host, HostLimits, HostState
+from hawkfish.domain.hosts import ComputeCapability, Host, HostChanges, HostLimits, HostState
+from hawkfish.domain.placement import Candidate
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import PoolStats
 from hawkfish.domain.tasks import Task, TaskError
-from hawkfish.errors import PluginConfigInvalid, PropertyConflict
+from hawkfish.errors import PluginConfigInvalid, PropertyConflict, PropertyOutOfRange
 from hawkfish.plugins.compute import offered_capabilities
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.loader import PluginHost
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
-from hawkfish.services.placement import PLACEMENT
+from hawkfish.services.placement import PLACEMENT, read_candidates
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POOL_NAME = "local"
 POOL_TYPE = "dir"
+OVERCOMMITS = (0.1, 1000.0)
+MOST_RESERVED = 2**31 - 1
+_LIMITS: Mapping[str, tuple[str, tuple[float, float]]] = MappingProxyType(
+    {
+        "vcpu_overcommit": ("VCPUOvercommit", OVERCOMMITS),
+        "memory_overcommit": ("MemoryOvercommit", OVERCOMMITS),
+        "reserved_vcpus": ("ReservedVCPUs", (0, MOST_RESERVED)),
+        "reserved_memory_mib": ("ReservedMemoryMiB", (0, MOST_RESERVED)),
+    }
+)
+"""Fields of `HostLimits`: the property that they are set by, and the least and the most."""
 
 
 def subject_of(host_id: UUID) -> str:
@@ -58,6 +70,17 @@ class HostService:
         with self._database.read() as uow:
             return uow.hosts.get(id_or_name)
 
+    def room(self, actor: Actor, host_id: UUID) -> Candidate:
+        """The host with what is given of it and what is free.
+
+        Raises:
+            NotFound: There is no such host.
+        """
+        self._access.authorize(actor, "hosts.read", subject_of(host_id))
+        with self._database.read() as uow:
+            uow.hosts.get(host_id)
+            return next(item for item in read_candidates(uow) if item.host.id == host_id)
+
     def pools(self, actor: Actor) -> Sequence[Pool]:
         """All storage pools by name."""
         self._access.authorize(actor, "pools.read")
@@ -73,6 +96,7 @@ class HostService:
         *,
         settings: Mapping[str, Any] = MappingProxyType({}),
         labels: Mapping[str, str] = MappingProxyType({}),
+        limits: Mapping[str, float | None] = MappingProxyType({}),
         pool_path: str | None = None,
     ) -> Accepted:
         """Accepts a host; its task reaches it, finds out what it can do, and makes a storage pool there.
@@ -84,11 +108,14 @@ class HostService:
             uri: Address in the driver's own form.
             settings: The driver's settings for this host.
             labels: Free labels.
+            limits: Fields of `HostLimits`; by default `HF_HOST_RESERVED_MEMORY` is kept for the host, and memory is not
+                over-committed.
             pool_path: Folder of the pool on the host; None for one in the host's own data folder.
 
         Raises:
             AlreadyExists: The name is taken, or there is a host with that address.
             PropertyConflict: There is no such driver, or the settings do not fit.
+            PropertyOutOfRange: A limit cannot be used.
         """
         self._access.authorize(actor, "hosts.add", f"host:{name}")
         record = self._plugins.compute_drivers.get(driver)
@@ -103,8 +130,17 @@ class HostService:
             validate_config(record.config_fields, settings, plugin=driver)
         except PluginConfigInvalid as error:
             raise PropertyConflict(error.message, property=f"Settings/{error.data['field']}") from error
-        limits = HostLimits(reserved_memory_mib=self._access.settings.host_reserved_memory)
-        host = Host(id=uuid4(), name=name, driver=driver, uri=uri, settings=settings, labels=labels, limits=limits)
+        _check_limits(limits)
+        chosen: dict[str, Any] = {"reserved_memory_mib": self._access.settings.host_reserved_memory, **limits}
+        host = Host(
+            id=uuid4(),
+            name=name,
+            driver=driver,
+            uri=uri,
+            settings=settings,
+            labels=labels,
+            limits=HostLimits(**chosen),
+        )
 
         def write(uow: UnitOfWork) -> Accepted:
             uow.serialize_on([PLACEMENT])
@@ -122,6 +158,55 @@ class HostService:
                 uow, actor, "hosts.add", subject_of(host.id), name=name, driver=driver, task=task.id
             )
             return Accepted(host.id, task)
+
+        return self._database.run(write)
+
+    def update(self, actor: Actor, host_id: UUID, changes: HostChanges, expected_version: int | None = None) -> Host:
+        """Changes what is recorded of a host: whether it takes new systems, its labels, and how much of it may be given.
+
+        What is given already stays given, though it be more than may be given from now on.
+
+        Raises:
+            NotFound: There is no such host.
+            PreconditionFailed: It has another version by now.
+            PropertyOutOfRange: A limit cannot be used.
+        """
+        self._access.authorize(actor, "hosts.update", subject_of(host_id))
+        _check_limits(changes.limits)
+
+        def write(uow: UnitOfWork) -> Host:
+            uow.serialize_on([PLACEMENT])
+            uow.hosts.get(host_id)
+            values: dict[str, Any] = dict(changes.limits)
+            if changes.schedulable is not None:
+                values["schedulable"] = changes.schedulable
+            if changes.labels is not None:
+                values["labels"] = dict(changes.labels)
+            uow.hosts.write(host_id, expected_version, **values)
+            self._access.audit.record(uow, actor, "hosts.update", subject_of(host_id), changed=sorted(values))
+            return uow.hosts.get(host_id)
+
+        return self._database.run(write)
+
+    def update_pool(
+        self, actor: Actor, pool_id: UUID, *, overcommit: float, expected_version: int | None = None
+    ) -> Pool:
+        """Changes how many bytes a pool gives to volumes for each byte that it has.
+
+        Raises:
+            NotFound: There is no such pool.
+            PreconditionFailed: It has another version by now.
+            PropertyOutOfRange: The over-commit cannot be used.
+        """
+        self._access.authorize(actor, "pools.update", f"pool:{pool_id}")
+        _check_range("Overcommit", overcommit, OVERCOMMITS)
+
+        def write(uow: UnitOfWork) -> Pool:
+            uow.serialize_on([PLACEMENT])
+            uow.pools.get(pool_id)
+            uow.pools.write(pool_id, expected_version, overcommit=overcommit)
+            self._access.audit.record(uow, actor, "pools.update", f"pool:{pool_id}", changed=["overcommit"])
+            return uow.pools.get(pool_id)
 
         return self._database.run(write)
 
@@ -145,6 +230,18 @@ class HostService:
             return Accepted(host_id)
 
         return self._database.run(write)
+
+
+def _check_limits(limits: Mapping[str, float | None]) -> None:
+    for name, value in limits.items():
+        if value is not None:
+            _check_range(f"Settings/{_LIMITS[name][0]}", value, _LIMITS[name][1])
+
+
+def _check_range(name: str, value: float, allowed: tuple[float, float]) -> None:
+    least, most = allowed
+    if not least <= value <= most:
+        raise PropertyOutOfRange(f"{name} is {value:g}; it takes {least:g} to {most:g}.", property=name, value=value)
 
 
 class HostTasks:

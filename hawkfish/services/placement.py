@@ -94,7 +94,7 @@ def no_room(placement: Placement, request: PlacementRequest) -> NoRoom:
     return NoRoom(
         f"No host can take {request.vcpus} vCPUs, {request.memory_mib} MiB of memory{disks}: "
         f"{told or 'there is no host yet'}. Ask for less, free something, raise an over-commit with "
-        "`hawkfish hosts set`, or add a host with `hawkfish hosts add`.",
+        "`hawkfish hosts set` or `hawkfish pools set`, or add a host with `hawkfish hosts add`.",
         reasons={name: ", ".join(short) for name, short in placement.reasons.items()},
     )
 

@@ -14,7 +14,7 @@ from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host, HostFacts
 from hawkfish.domain.machines import Bridge, Firmware, NamedNetwork, NetworkAttachment, UserMode
-from hawkfish.domain.placement import Candidate, DiskNeed, PlacementRequest, PlacementStrategy
+from hawkfish.domain.placement import Candidate, DiskNeed, Placement, PlacementRequest, PlacementStrategy
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import (
     NewDisk,
@@ -84,7 +84,7 @@ class CreationVerbs:
             uow.serialize_on([PLACEMENT])
             if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
                 return accepted
-            host, pools = self._place(uow, new, prepared)
+            host, pools = _chosen(self._place(uow, new, prepared))
             system = _new_system(uow, new, prepared, host, pools)
             task = self._access.queue.submit(
                 uow,
@@ -104,6 +104,19 @@ class CreationVerbs:
             return Accepted(system.id, task)
 
         return self._database.run(write)
+
+    def explain(self, actor: Actor, new: NewSystem) -> Placement:
+        """Says where a system would go, which hosts could take it too, and what the others are short of; nothing is taken.
+
+        Raises:
+            NoRoom: No host can take it.
+            PropertyError: A value cannot be used.
+        """
+        self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
+        _refuse_unusable(new)
+        prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
+        with self._database.read() as uow:
+            return self._place(uow, new, prepared)
 
     def _find_accepted(
         self, uow: UnitOfWork, actor: Actor, new: NewSystem, request: Mapping[str, Any], key: str | None
@@ -167,8 +180,7 @@ class CreationVerbs:
             pool=disk.pool,
         )
 
-    def _place(self, uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk]) -> tuple[Host, tuple[UUID, ...]]:
-        """The host that takes it, and the pool of each disk there."""
+    def _place(self, uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk]) -> Placement:
         candidates = read_candidates(uow)
         if new.host is not None:
             candidates = [
@@ -185,7 +197,12 @@ class CreationVerbs:
         placement = place(candidates, needs)
         if placement.host is None:
             raise no_room(placement, needs)
-        return placement.host, placement.pools
+        return placement
+
+
+def _chosen(placement: Placement) -> tuple[Host, tuple[UUID, ...]]:
+    assert placement.host is not None  # noqa: S101  _place raises where there is none
+    return placement.host, placement.pools
 
 
 def _limits_of_images(system: System) -> tuple[Limit, ...]:

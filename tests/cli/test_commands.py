@@ -53,7 +53,15 @@ def test_each_command_explains_itself(words):
 
 
 def test_list_is_ls_everywhere():
-    assert set(ALIASES) == {"context list", "systems list", "hosts list", "tasks list", "users list", "plugins list"}
+    assert set(ALIASES) == {
+        "context list",
+        "systems list",
+        "hosts list",
+        "tasks list",
+        "users list",
+        "plugins list",
+        "pools list",
+    }
     done = run(None, "plugins", "list", "-f", "json")
     assert done.json == run(None, "plugins", "ls", "-f", "json").json
 

@@ -78,6 +78,29 @@ def test_work_that_is_not_waited_for(hawkfish, system):
     assert task["ID"] in hawkfish("tasks", "ls", "-f", "value", "-c", "ID").stdout.split()
 
 
+def test_how_much_of_a_host_may_be_given(hawkfish):
+    added = hawkfish("hosts", "add", "sim3", "--driver", "simulated", "--uri", "simulated:///sim3?memory_mib=2048")
+    assert added.returncode == 0, added.stderr
+    words = ["--memory-overcommit", "1.5", "--reserved-memory", "1G", "--cpu-overcommit", "2", "--label", "rack=z"]
+    host = json.loads(hawkfish("hosts", "set", "sim3", *words, "--no-schedulable", "-f", "json").stdout)
+    assert (host["Memory Over-commit"], host["Memory Reserved"], host["Memory Free"]) == (1.5, 1 << 30, 3 << 29)
+    assert (host["CPU Over-commit"], host["CPUs Free"], host["Takes New Systems"]) == (2.0, 128, False)
+    refused = hawkfish("systems", "create", "x", "--host", "sim3", "--memory", "2G")
+    assert refused.returncode == 5
+    assert "sim3: it takes no new systems, needs 2048 MiB of memory, 1536 MiB of 1536 MiB free" in refused.stderr
+    shown = hawkfish("hosts", "set", "sim3", "--schedulable", "--cpu-overcommit", "none", "-f", "json")
+    assert json.loads(shown.stdout)["CPUs Free"] == "no limit"
+    told = hawkfish("systems", "create", "x", "--host-label", "rack=z", "--dry-run", "-f", "json")
+    placement = json.loads(told.stdout)
+    assert (placement["Host"], placement["Fitting"]) == ("sim3", ["sim3"])
+    assert placement["Refused"]["sim1"] == ["needs the label rack=z, it has no such label"]
+    assert hawkfish("hosts", "set", "sim3").returncode == 2
+    assert json.loads(hawkfish("pools", "set", "LOCAL", "--overcommit", "3", "-f", "json").stdout)["Over-commit"] == 3.0
+    assert {row["Name"] for row in json.loads(hawkfish("pools", "ls", "-f", "json").stdout)} >= {"local"}
+    assert hawkfish("pools", "set", "nope", "--overcommit", "3").returncode == 3
+    assert hawkfish("hosts", "rm", "sim3", "--yes").returncode == 0
+
+
 def test_hosts_and_plugins(hawkfish):
     [host] = json.loads(hawkfish("hosts", "ls", "-f", "json").stdout)
     assert (host["Name"], host["Driver"], host["State"]) == ("sim1", "simulated", "Up")

@@ -13,9 +13,10 @@ from hawkfish.api.documents import Document, expected_version, send
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import Collection, Resource, not_none, sliced, timestamp
-from hawkfish.api.schemas.hosts import NewHostSchema
+from hawkfish.api.schemas.hosts import HostPatchSchema, NewHostSchema, PoolPatchSchema
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host, HostFacts, HostState
+from hawkfish.domain.placement import Candidate, PoolRoom
 from hawkfish.domain.pools import Pool
 from hawkfish.errors import NotFound
 
@@ -27,8 +28,9 @@ _STATUS = {
 }
 
 
-def host_document(host: Host) -> Document:
-    """A host."""
+def host_document(room: Candidate) -> Document:
+    """A host, with what is given of it."""
+    host = room.host
     body: dict[str, Any] = {
         "@odata.id": f"{links.HOSTS}/{host.id}",
         "@odata.type": "#HawkFishHost.v1_0_0.HawkFishHost",
@@ -40,13 +42,44 @@ def host_document(host: Host) -> Document:
         "StateReason": host.state_reason,
         "Schedulable": host.schedulable,
         "Labels": dict(host.labels),
-        "Settings": dict(host.settings),
+        "Settings": {
+            **host.settings,
+            "VCPUOvercommit": host.limits.vcpu_overcommit,
+            "MemoryOvercommit": host.limits.memory_overcommit,
+            "ReservedVCPUs": host.limits.reserved_vcpus,
+            "ReservedMemoryMiB": host.limits.reserved_memory_mib,
+        },
         "Status": _STATUS[host.state],
     }
     body |= not_none(StateChangedAt=timestamp(host.state_changed_at))
     if host.facts is not None:
         body["Facts"] = _facts(host.facts)
+        body["Capacity"] = _capacity(room)
     return Document(body, host.version)
+
+
+def _capacity(room: Candidate) -> dict[str, Any]:
+    """What may be given in all, what is given, what is free; null where there is no limit."""
+    return {
+        "VCPUs": {"Capacity": room.vcpu_capacity, "Given": room.given.vcpus, "Free": room.free_vcpus},
+        "MemoryMiB": {
+            "Capacity": room.memory_capacity_mib,
+            "Given": room.given.memory_mib,
+            "Free": room.free_memory_mib,
+        },
+        "Pools": [_pool_capacity(pool) for pool in room.pools],
+    }
+
+
+def _pool_capacity(pool: PoolRoom) -> dict[str, Any]:
+    return {
+        "Pool": link(links.POOLS, pool.pool_id),
+        "Name": pool.name,
+        "Overcommit": pool.overcommit,
+        "CapacityBytes": pool.capacity_bytes,
+        "GivenBytes": pool.given_bytes,
+        "FreeBytes": pool.free_bytes,
+    }
 
 
 def _facts(facts: HostFacts) -> dict[str, Any]:
@@ -80,7 +113,8 @@ class HostCollectionResource(Collection):
 
     def member(self, actor: Actor, identity: Any) -> Document:
         """One host."""
-        return host_document(self.application.hosts.get(actor, identity))
+        host = self.application.hosts.get(actor, identity)
+        return host_document(self.application.hosts.room(actor, host.id))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Takes a host in."""
@@ -88,7 +122,7 @@ class HostCollectionResource(Collection):
         actor, hosts = req.context.actor, self.application.hosts
         accepted = offload(hosts.add, actor, **wanted)
         if settle(req, resp, self.application, accepted).done:
-            document = host_document(offload(hosts.get, actor, accepted.subject_id))
+            document = host_document(offload(hosts.room, actor, accepted.subject_id))
             resp.set_header("Location", document.body["@odata.id"])
             send(req, resp, document, 201)
 
@@ -98,13 +132,19 @@ class HostResource(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, host_id: str) -> None:
         """Shows the host."""
-        send(req, resp, host_document(self._find(req, host_id)))
+        send(req, resp, self._document(req, host_id))
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, host_id: str) -> None:
+        """Changes whether it takes new systems, its labels, and how much of it may be given."""
+        changes = HostPatchSchema.read(self.read(req))
+        version = expected_version(req, self._document(req, host_id))
+        offload(self.application.hosts.update, req.context.actor, UUID(host_id), changes, version)
+        send(req, resp, self._document(req, host_id))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, host_id: str) -> None:
         """Lets go of the host; nothing on it is touched."""
-        host = self._find(req, host_id)
-        version = expected_version(req, host_document(host))
-        accepted = offload(self.application.hosts.remove, req.context.actor, host.id, version)
+        version = expected_version(req, self._document(req, host_id))
+        accepted = offload(self.application.hosts.remove, req.context.actor, UUID(host_id), version)
         if settle(req, resp, self.application, accepted).done:
             resp.status = 204
 
@@ -113,6 +153,10 @@ class HostResource(Resource):
         if str(host.id) != host_id:
             raise falcon.HTTPTemporaryRedirect(f"{links.HOSTS}/{host.id}")
         return host
+
+    def _document(self, req: falcon.Request, host_id: str) -> Document:
+        host = self._find(req, host_id)
+        return host_document(offload(self.application.hosts.room, req.context.actor, host.id))
 
 
 def pool_document(pool: Pool) -> Document:
@@ -124,6 +168,7 @@ def pool_document(pool: Pool) -> Document:
         "Name": pool.name,
         "Type": pool.type,
         "Config": dict(pool.config),
+        "Overcommit": pool.overcommit,
         "Hosts": [
             {
                 "Host": link(links.HOSTS, host),
@@ -167,5 +212,15 @@ class PoolResource(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, pool_id: str) -> None:
         """Shows the pool."""
-        collection = PoolCollectionResource(self.application)
-        send(req, resp, offload(collection.member, req.context.actor, pool_id))
+        send(req, resp, self._document(req, pool_id))
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, pool_id: str) -> None:
+        """Changes how much of the pool may be given."""
+        changes = PoolPatchSchema.read(self.read(req))
+        version = expected_version(req, self._document(req, pool_id))
+        hosts, actor = self.application.hosts, req.context.actor
+        pool = offload(hosts.update_pool, actor, UUID(pool_id), expected_version=version, **changes)
+        send(req, resp, pool_document(pool))
+
+    def _document(self, req: falcon.Request, pool_id: str) -> Document:
+        return offload(PoolCollectionResource(self.application).member, req.context.actor, pool_id)

@@ -13,7 +13,13 @@ from hawkfish.api.documents import Document, RenderedCache, dump, expected_versi
 from hawkfish.api.offload import offload
 from hawkfish.api.queries import read_number
 from hawkfish.api.resources.base import Collection, Resource
-from hawkfish.api.resources.systems_body import MODE_OF, screenshot_uri, serial_log_document, system_document
+from hawkfish.api.resources.systems_body import (
+    MODE_OF,
+    placement_body,
+    screenshot_uri,
+    serial_log_document,
+    system_document,
+)
 from hawkfish.api.schemas.systems import NewSystemSchema, NoParametersSchema, ResetSchema, SystemPatchSchema
 from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
@@ -40,9 +46,12 @@ class SystemCollectionResource(Collection):
         return system_document(self.application.systems.get(actor, identity))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Makes a system."""
-        new = NewSystemSchema.read(self.read(req))
+        """Makes a system, or says where it would go."""
+        new, dry_run = NewSystemSchema.read(self.read(req))
         actor, systems = req.context.actor, self.application.systems
+        if dry_run:
+            resp.data = dump(placement_body(offload(systems.explain, actor, new)))
+            return
         accepted = offload(systems.create, actor, new, idempotency_key=idempotency_key(req))
         if settle(req, resp, self.application, accepted).done:
             document = system_document(offload(systems.get, actor, accepted.subject_id))

@@ -11,6 +11,7 @@ from hawkfish.api.resources.base import not_none, timestamp
 from hawkfish.api.schemas.systems import BOOT_MODES, BOOT_TARGETS
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import BootDevice, Bridge, Firmware, NamedNetwork, NetworkAttachment
+from hawkfish.domain.placement import Placement
 from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
 from hawkfish.domain.tasks import Task
 
@@ -172,3 +173,14 @@ def serial_log_document(task: Task) -> Document:
         "NextOffset": result["next_offset"],
     }
     return Document(body)
+
+
+def placement_body(placement: Placement) -> dict[str, Any]:
+    """Where a system would go, and why not elsewhere."""
+    assert placement.host is not None  # noqa: S101  without a host the service raises
+    return {
+        "Host": link(links.HOSTS, placement.host.id),
+        "HostName": placement.host.name,
+        "Fitting": list(placement.fitting),
+        "Refused": [{"HostName": name, "Reasons": list(short)} for name, short in placement.reasons.items()],
+    }

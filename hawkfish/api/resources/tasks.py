@@ -117,5 +117,5 @@ class TaskMonitorResource(Resource):
         if task.kind == "system.create":
             return system_document(self.application.systems.get(actor, UUID(task.arguments["system_id"])))
         if task.kind == "host.add":
-            return host_document(self.application.hosts.get(actor, UUID(task.arguments["host_id"])))
+            return host_document(self.application.hosts.room(actor, UUID(task.arguments["host_id"])))
         return None

@@ -120,6 +120,23 @@ class Whole(Strict[int]):
         return value
 
 
+class Number(Strict[float]):
+    """A number, whole or not."""
+
+    def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
+        super().__init__(error_messages=_messages("a number"), **kwargs)
+        self.least = least
+        self.most = most
+
+    def _check(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise wrong_type(value, "a number")
+        if not self.least <= value <= self.most:
+            shown = value if isinstance(value, float) else _bounded(value)
+            raise _fail(errors.PropertyOutOfRange, f"must be from {self.least:g} to {self.most:g}", shown)
+        return float(value)
+
+
 class Truth(Strict[bool]):
     """true or false."""
 

@@ -17,6 +17,7 @@ from hawkfish.domain.machines import (
     NetworkInterfaceModel,
     UserMode,
 )
+from hawkfish.domain.placement import PlacementRule, PlacementStrategy
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import (
     BootOverrideEnabled,
@@ -44,6 +45,8 @@ BOOT_TARGETS: dict[str, BootDevice | None] = {
     "Cd": BootDevice.CD,
 }
 """Redfish's words for what a system can be told to start from."""
+
+STRATEGIES = {"Spread": PlacementStrategy.SPREAD, "Pack": PlacementStrategy.PACK}
 
 BOOT_MODES = {"UEFI": Firmware.UEFI, "Legacy": Firmware.BIOS}
 
@@ -117,8 +120,20 @@ class NetworkInterfaceSchema(StrictSchema):
         return NewNetworkInterface(**values)
 
 
+class PlacementSchema(StrictSchema):
+    """The object `Placement` of a new system: what is asked of its host."""
+
+    labels = Labels(data_key="Labels")
+    strategy = Choice(STRATEGIES, data_key="Strategy")
+
+    @post_load
+    def make(self, values: dict[str, Any], **_: Any) -> PlacementRule:
+        """Makes the domain value."""
+        return PlacementRule(**values)
+
+
 class NewSystemSchema(StrictSchema):
-    """The body of POST to Systems."""
+    """The body of POST to Systems; loads what is asked for, and whether the answer is only to say where it would go."""
 
     name = name_field(required=True)
     id = Uuid(data_key="UUID")
@@ -129,22 +144,25 @@ class NewSystemSchema(StrictSchema):
     disks = Items(Part(DiskSchema), data_key="Disks", most=MOST_DISKS)
     network_interfaces = Items(Part(NetworkInterfaceSchema), data_key="NetworkInterfaces", most=MOST_NETWORK_INTERFACES)
     host = Text(data_key="HostId", least=1, most=64, pattern=NAME_PATTERN, form="the id or the name of a host")
+    placement = Part(PlacementSchema, data_key="Placement")
+    dry_run = Truth(data_key="DryRun")
     labels = Labels(data_key="Labels")
     power_on = Truth(data_key="PowerOn")
     description = _description()
     asset_tag = _asset_tag()
 
     @post_load
-    def make(self, values: dict[str, Any], **_: Any) -> NewSystem:
+    def make(self, values: dict[str, Any], **_: Any) -> tuple[NewSystem, bool]:
         """Makes the domain value; `DiskGiB` is short for one empty disk, the first."""
         disks = tuple(values.pop("disks", ()))
+        dry_run = values.pop("dry_run", False)
         gib = values.pop("disk_gib", None)
         if gib is not None:
             disks = (NewDisk(capacity_bytes=gib * GIB), *disks)
         if "network_interfaces" in values:
             values["network_interfaces"] = tuple(values["network_interfaces"])
         values["asset_tag"] = values.get("asset_tag") or ""
-        return NewSystem(disks=disks, **values)
+        return NewSystem(disks=disks, **values), dry_run
 
 
 class BootSchema(StrictSchema):
