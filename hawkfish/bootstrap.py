@@ -19,6 +19,7 @@ from hawkfish.services.drivers import DriverPool
 from hawkfish.services.events import EventService
 from hawkfish.services.health import HealthService
 from hawkfish.services.hosts import HostService, HostTasks
+from hawkfish.services.logs import LogService
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
 from hawkfish.services.sessions import SessionService
@@ -57,6 +58,7 @@ class Application:
     audit: AuditService
     systems: SystemService
     hosts: HostService
+    logs: LogService
     tasks: TaskService
     events: EventService
     health: HealthService
@@ -127,6 +129,7 @@ class Application:
             audit=audit,
             systems=SystemService(access),
             hosts=HostService(access, plugins),
+            logs=LogService(access),
             tasks=TaskService(access),
             events=EventService(access),
             health=HealthService(access),

@@ -1,6 +1,6 @@
 """The standard messages that answers of this service bear.
 
-The sentences are those of DMTF's message registries Base 1.22 and TaskEvent 1.0 (BSD 3-Clause,
+The sentences are those of DMTF's message registries Base 1.22, TaskEvent 1.0 and ResourceEvent 1.4 (BSD 3-Clause,
 Copyright 2014-2025 DMTF); the registries themselves are referred to, never served. A test compares every entry with them.
 """
 
@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hawkfish.domain.messages import OWN_MESSAGES, RESOURCE_EVENT, TASK_EVENT
+
 BASE = "Base.1.22"
-TASK_EVENT = "TaskEvent.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,33 @@ TASK_MESSAGES: dict[str, Message] = {
     ),
 }
 
+RESOURCE_MESSAGES: dict[str, Message] = {
+    "ResourceCreated": Message("The resource was created successfully.", "OK", "None."),
+    "ResourceRemoved": Message("The resource was removed successfully.", "OK", "None."),
+    "ResourceChanged": Message("One or more resource properties have changed.", "OK", "None."),
+    "ResourceStateChanged": Message("The state of resource '%1' has changed to %2.", "OK", "None.", 2),
+    "ResourceStatusChangedOK": Message("The health of resource '%1' has changed to %2.", "OK", "None.", 2),
+    "ResourceStatusChangedWarning": Message("The health of resource '%1' has changed to %2.", "Warning", "None.", 2),
+    "ResourceStatusChangedCritical": Message("The health of resource '%1' has changed to %2.", "Critical", "None.", 2),
+    "ResourcePoweringOn": Message("The resource '%1' is powering on.", "OK", "None.", 1),
+    "ResourcePoweredOn": Message("The resource '%1' has powered on.", "OK", "None.", 1),
+    "ResourcePoweringOff": Message("The resource '%1' is powering off.", "OK", "None.", 1),
+    "ResourcePoweredOff": Message("The resource '%1' has powered off.", "OK", "None.", 1),
+    "ResourcePaused": Message("The resource '%1' was paused.", "OK", "None.", 1),
+}
+
+_SENTENCES: dict[str, str] = {
+    **{f"{TASK_EVENT}.{name}": message.text for name, message in TASK_MESSAGES.items()},
+    **{f"{RESOURCE_EVENT}.{name}": message.text for name, message in RESOURCE_MESSAGES.items()},
+    **{message.id: message.text for message in OWN_MESSAGES},
+}
+
+
+def sentence(message_id: str, arguments: Sequence[str]) -> str | None:
+    """What an event says, for people; None for a message that is not known (any more)."""
+    text = _SENTENCES.get(message_id)
+    return None if text is None else _fill(text, arguments)
+
 
 def render(
     name: str, arguments: Sequence[str] = (), *, registry: str = BASE, text: str | None = None
@@ -300,7 +328,7 @@ def render(
     message = (BASE_MESSAGES if registry == BASE else TASK_MESSAGES)[name]
     if len(arguments) != message.arguments:
         raise ValueError(f"{registry}.{name} takes {message.arguments} arguments and was given {len(arguments)}.")
-    filled = re.sub(r"%(\d)", lambda place: arguments[int(place[1]) - 1], message.text)
+    filled = _fill(message.text, arguments)
     return {
         "@odata.type": "#Message.v1_3_0.Message",
         "MessageId": f"{registry}.{name}",
@@ -311,3 +339,8 @@ def render(
         # Our own sentences say what to do next; the registry's general advice after them would read as a contradiction.
         "Resolution": message.resolution if text is None else "None.",
     }
+
+
+def _fill(text: str, arguments: Sequence[str]) -> str:
+    """The sentence with its arguments; a place without one stays as it is."""
+    return re.sub(r"%(\d)", lambda place: ("", *arguments, *[place[0]] * 9)[int(place[1])], text)

@@ -17,6 +17,7 @@ from hawkfish.db.repositories.audit import AuditRepository
 from hawkfish.db.repositories.events import EventRepository
 from hawkfish.db.repositories.host_watches import HostWatchRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
+from hawkfish.db.repositories.logs import LogRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
 from hawkfish.db.repositories.statistics import StatisticsRepository
@@ -69,6 +70,11 @@ class UnitOfWork:
     def events(self) -> EventRepository:
         """What happened, to be told."""
         return EventRepository(self)
+
+    @cached_property
+    def logs(self) -> LogRepository:
+        """Logs of systems."""
+        return LogRepository(self)
 
     @cached_property
     def hosts(self) -> HostRepository:

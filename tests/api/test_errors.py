@@ -11,7 +11,7 @@ import pytest
 
 from hawkfish import errors
 from hawkfish.api.errors import TABLE, ProtocolError, answer_of, entries
-from hawkfish.api.messages import BASE_MESSAGES, TASK_MESSAGES, render
+from hawkfish.api.messages import BASE_MESSAGES, RESOURCE_MESSAGES, TASK_MESSAGES, render
 
 CLASSES = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, errors.HawkFishError)]
 REDFISH = Path(os.environ.get("HF_REDFISH_DATA") or Path(__file__).parents[3] / "shared" / "redfish")
@@ -90,7 +90,12 @@ def test_a_protocol_error_carries_its_headers() -> None:
 
 @pytest.mark.skipif(not REDFISH.is_dir(), reason="DMTF's registries are missing; set HF_REDFISH_DATA")
 @pytest.mark.parametrize(
-    ("file", "ours"), [("Base.1.22.1.json", BASE_MESSAGES), ("TaskEvent.1.0.5.json", TASK_MESSAGES)]
+    ("file", "ours"),
+    [
+        ("Base.1.22.1.json", BASE_MESSAGES),
+        ("TaskEvent.1.0.5.json", TASK_MESSAGES),
+        ("ResourceEvent.1.4.3.json", RESOURCE_MESSAGES),
+    ],
 )
 def test_the_messages_are_those_of_the_registry(file: str, ours: dict[str, object]) -> None:
     registry = json.loads((REDFISH / "registries" / file).read_text("utf-8"))["Messages"]

@@ -33,7 +33,7 @@ READS = {
         "tasks.read",
         "roles.read",
     ),
-    *("accounts.list", "sessions.list", "events.read"),
+    *("accounts.list", "sessions.list", "events.read", "logs.read"),
 }
 OPERATES = {
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),

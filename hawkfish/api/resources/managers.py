@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import falcon
 from hawkfish.api import links
 from hawkfish.api.documents import Document, send
 from hawkfish.api.links import link
-from hawkfish.api.resources.base import Collection
+from hawkfish.api.resources.base import Collection, timestamp
 from hawkfish.api.resources.parts import references
 from hawkfish.api.resources.processors import processor_documents
 from hawkfish.api.resources.storage import drive_documents, storage_documents
@@ -33,6 +34,9 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
         "Manufacturer": "HawkFish",
         "Model": "HawkFish",
         "FirmwareVersion": service.version,
+        "DateTime": timestamp(datetime.now(UTC)),
+        "DateTimeLocalOffset": "+00:00",
+        "LogServices": {"@odata.id": f"{links.MANAGERS}/{identity}/LogServices"},
         "ServiceEntryPointUUID": str(service.installation_id),
         "PowerState": "On",
         "Status": {"State": "Enabled", "Health": "OK"},

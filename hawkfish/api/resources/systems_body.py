@@ -16,7 +16,7 @@ from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
 from hawkfish.domain.tasks import Task
 
 MIB_A_GIB = 1024
-PARTS = ("Processors", "Memory", "EthernetInterfaces", "Storage")
+PARTS = ("Processors", "Memory", "EthernetInterfaces", "Storage", "LogServices")
 """What has collections of its own below the system."""
 
 TARGET_OF: dict[BootDevice | None, str] = {device: name for name, device in BOOT_TARGETS.items()}

@@ -7,8 +7,9 @@ from typing import Any
 from hawkfish.api.documents import Document
 from hawkfish.api.errors import entries, shown
 from hawkfish.api.links import TASK_MONITORS, TASKS
-from hawkfish.api.messages import TASK_EVENT, render
+from hawkfish.api.messages import render
 from hawkfish.api.resources.base import not_none, timestamp
+from hawkfish.domain.messages import TASK_EVENT
 from hawkfish.domain.tasks import Task, TaskState
 
 _STATES = {

@@ -4,6 +4,7 @@ from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, Sessio
 from hawkfish.db.models.audit import AuditRow
 from hawkfish.db.models.events import EventRow, EventSinkRow
 from hawkfish.db.models.hosts import HostReservationRow, HostRow, HostWatchRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.logs import LogClearingRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
     ScreenshotRow,
@@ -31,6 +32,7 @@ ALL = (
     VolumeRow,
     VolumeAttachmentRow,
     ScreenshotRow,
+    LogClearingRow,
     TaskRow,
     TaskLockRow,
     TaskLimitRow,
@@ -47,6 +49,7 @@ __all__ = [
     "HostRow",
     "HostWatchRow",
     "InstallationRow",
+    "LogClearingRow",
     "LoginFailureRow",
     "NetworkInterfaceRow",
     "ScreenshotRow",

@@ -13,7 +13,11 @@ class AuditRow(Base):
     """Who did what to what. No foreign keys: the row outlives everything it speaks of."""
 
     __tablename__ = "hf_audit"
-    __table_args__ = (Index("ix_hf_audit_at", "at"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_hf_audit_at", "at"),
+        Index("ix_hf_audit_subject_id", "subject", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(BigInt, Identity(), primary_key=True)
     at: Mapped[Instant]

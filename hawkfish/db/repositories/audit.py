@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from hawkfish.db.models.accounts import InstallationRow
 from hawkfish.db.models.audit import AuditRow
@@ -53,12 +53,38 @@ class AuditRepository:
             )
         )
 
-    def page(self, *, limit: int, before_id: int | None = None) -> list[AuditRecord]:
-        """Records, newest first, from the one before `before_id` on."""
-        statement = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    def page(
+        self, *, limit: int, before_id: int | None = None, subject: str | None = None, after: int = 0, skip: int = 0
+    ) -> list[AuditRecord]:
+        """Records, newest first.
+
+        Args:
+            limit: Length of the page.
+            before_id: Id of the last record of the page before.
+            subject: Only records of this subject.
+            after: Only records with larger ids.
+            skip: How many of them are left out, the newest first.
+        """
+        statement = select(AuditRow).where(AuditRow.id > after).order_by(AuditRow.id.desc()).offset(skip).limit(limit)
         if before_id is not None:
             statement = statement.where(AuditRow.id < before_id)
+        if subject is not None:
+            statement = statement.where(AuditRow.subject == subject)
         return [_to_record(row) for row in self._session.scalars(statement)]
+
+    def find(self, record_id: int, subject: str, *, after: int = 0) -> AuditRecord | None:
+        """The record with that id, if it is of this subject and its id is larger than `after`."""
+        row = self._session.get(AuditRow, record_id)
+        return _to_record(row) if row is not None and row.subject == subject and row.id > after else None
+
+    def count(self, subject: str, *, after: int = 0) -> int:
+        """How many records of a subject have larger ids than `after`."""
+        statement = select(func.count()).where(AuditRow.subject == subject, AuditRow.id > after)
+        return int(self._session.scalar(statement) or 0)
+
+    def newest(self) -> int:
+        """Id of the newest record; 0 before the first."""
+        return int(self._session.scalar(select(func.max(AuditRow.id))) or 0)
 
     def purge(self, before: datetime) -> int:
         """Deletes what is older than `before`, after moving the limit that the triggers guard; tells how much."""

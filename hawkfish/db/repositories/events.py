@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, Row, Table, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hawkfish.db.base import changed_rows
@@ -176,6 +176,8 @@ class EventRepository:
         subject: str | None = None,
         hidden_types: Collection[str] = (),
         own_subjects: Collection[str] = (),
+        after: int = 0,
+        skip: int = 0,
     ) -> list[Event]:
         """Events, newest first; those just written in this transaction too.
 
@@ -185,8 +187,10 @@ class EventRepository:
             subject: Only events of this subject.
             hidden_types: Not those of subjects of these types ...
             own_subjects: ... except these subjects.
+            after: Only events behind this place.
+            skip: How many of them are left out, the newest first.
         """
-        statement = select(EVENTS).order_by(EVENTS.c.id.desc()).limit(limit)
+        statement = select(EVENTS).where(self._is_after(after)).order_by(EVENTS.c.id.desc()).offset(skip).limit(limit)
         if before_id is not None:
             statement = statement.where(EVENTS.c.id < before_id)
         if subject is not None:
@@ -200,12 +204,22 @@ class EventRepository:
         """Events of one subject, newest first; see `page`."""
         return self.page(limit=limit, before_id=before_id, subject=subject)
 
-    def count(self, subject: str | None = None) -> int:
-        """How many are kept, of one subject or of all."""
-        statement = select(func.count()).select_from(EVENTS)
+    def find(self, event_id: int, subject: str, *, after: int = 0) -> Event | None:
+        """The event with that id, if it is of this subject and behind this place."""
+        statement = select(EVENTS).where(EVENTS.c.id == event_id, EVENTS.c.subject == subject, self._is_after(after))
+        row = self._session.execute(statement).one_or_none()
+        return None if row is None else self._to_event(row)
+
+    def count(self, subject: str | None = None, *, after: int = 0) -> int:
+        """How many are kept, of one subject or of all, behind a place."""
+        statement = select(func.count()).select_from(EVENTS).where(self._is_after(after))
         if subject is not None:
             statement = statement.where(EVENTS.c.subject == subject)
         return int(self._session.scalar(statement) or 0)
+
+    def _is_after(self, place: int) -> ColumnElement[bool]:
+        """An event without a place yet comes after all that have one."""
+        return true() if place == 0 else or_(self._place > place, self._place.is_(None))
 
     def _to_event(self, row: Row[Any]) -> Event:
         columns = dict(row._mapping)  # noqa: SLF001  the public way to a row's columns by name
