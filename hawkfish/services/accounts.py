@@ -15,6 +15,7 @@ from hawkfish.config import Settings
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.repositories.accounts import Credentials, Lockout
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Account, Actor, AuditOutcome, Privilege, Role
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_CREATED, RESOURCE_REMOVED
 from hawkfish.errors import (
     ConfigurationError,
     Conflict,
@@ -313,6 +314,7 @@ class AccountService:
             uow.accounts.delete(account_id, expected_version)
             if before is not None:  # the deletion of one that is gone has raised
                 _refuse_without_administrator(uow, before, after=None)
+                uow.events.add(RESOURCE_REMOVED, _subject(account_id), actor=actor.user_name)
                 self._audit.record(
                     uow, actor, "accounts.delete", _subject(account_id), user_name=before.user_name, role=before.role
                 )
@@ -367,6 +369,7 @@ class AccountService:
             if weightier or changes.password is not None:
                 keep = actor.session_id if actor.account_id == account_id and not weightier else None
                 ended = uow.sessions.end_all(account_id, keep=keep)
+        uow.events.add(RESOURCE_CHANGED, _subject(account_id), actor=actor.user_name)
         self._audit.record(
             uow,
             actor,
@@ -432,6 +435,7 @@ class AccountService:
 
     def _write_new(self, uow: UnitOfWork, actor: Actor, account: Account, password_hash: str) -> None:
         uow.accounts.add(account, name_key=name_key(account.user_name), password_hash=password_hash)
+        uow.events.add(RESOURCE_CREATED, _subject(account.id), actor=actor.user_name)
         self._audit.record(
             uow,
             actor,

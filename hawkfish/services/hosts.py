@@ -12,6 +12,7 @@ from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.hosts import facts_from_json, facts_to_json
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import ComputeCapability, Host, HostChanges, HostLimits, HostState
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_CREATED, RESOURCE_REMOVED
 from hawkfish.domain.placement import Candidate
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import PoolStats
@@ -176,13 +177,14 @@ class HostService:
 
         def write(uow: UnitOfWork) -> Host:
             uow.serialize_on([PLACEMENT])
-            uow.hosts.get(host_id)
+            host = uow.hosts.get(host_id)
             values: dict[str, Any] = dict(changes.limits)
             if changes.schedulable is not None:
                 values["schedulable"] = changes.schedulable
             if changes.labels is not None:
                 values["labels"] = dict(changes.labels)
             uow.hosts.write(host_id, expected_version, **values)
+            uow.hosts.tell(RESOURCE_CHANGED, host_id, host.name, actor=actor.user_name)
             self._access.audit.record(uow, actor, "hosts.update", subject_of(host_id), changed=sorted(values))
             return uow.hosts.get(host_id)
 
@@ -226,6 +228,7 @@ class HostService:
             uow.hosts.remove(host_id, expected_version)
             for task in uow.tasks.search(subject=subject_of(host_id), ended=False):
                 self._access.queue.request_abort(uow, task.id, reason=f"The host {host.name} was removed.")
+            uow.hosts.tell(RESOURCE_REMOVED, host_id, host.name, actor=actor.user_name)
             self._access.audit.record(uow, actor, "hosts.remove", subject_of(host_id), name=host.name)
             return Accepted(host_id)
 
@@ -261,6 +264,7 @@ class HostTasks:
                     Step(name="probe", run=self._probe, record=_record_facts),
                     Step(name="prepare-pool", run=self._prepare_pool, record=_record_pool, undo=self._release_pool),
                 ),
+                on_success=_added,
                 on_failure=self._not_added,
             ),
         )
@@ -310,6 +314,12 @@ class HostTasks:
             for pool in pools:
                 uow.pools.remove_unused(pool.id)
         uow.on_commit(lambda: self._drivers.forget(host_id))
+
+
+def _added(uow: UnitOfWork, task: Task) -> None:
+    host = uow.hosts.find(task.arguments["host_id"])
+    if host is not None:  # else it was removed in this moment
+        uow.hosts.tell(RESOURCE_CREATED, host.id, host.name)
 
 
 def _ensure_pool(uow: UnitOfWork, host_id: UUID, path: str | None, overcommit: float) -> Pool:

@@ -116,7 +116,7 @@ class PowerVerbs:
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
             )
             if kind in TRANSITIONS and not task.ended and _changes(system, kind):
-                uow.systems.begin_transition(system_id, TRANSITIONS[kind], task.id)
+                uow.systems.begin_transition(system, TRANSITIONS[kind], task)
             self._access.audit.record(
                 uow, actor, "systems.reset", f"system:{system_id}", reset_type=reset_type, task=task.id
             )

@@ -15,7 +15,15 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
+from hawkfish.domain.events import Severity
 from hawkfish.domain.machines import MachineStamp, PowerState
+from hawkfish.domain.messages import (
+    RESOURCE_CHANGED,
+    RESOURCE_CREATED,
+    RESOURCE_POWERED_ON,
+    RESOURCE_REMOVED,
+    RESOURCE_STATUS_CRITICAL,
+)
 from hawkfish.domain.storage import VolumeSpec
 from hawkfish.domain.systems import System, SystemDisk, SystemState
 from hawkfish.domain.tasks import Task, TaskError
@@ -214,11 +222,17 @@ class SystemTasks:
 
     def _record_update(self, uow: UnitOfWork, ctx: StepContext, _: Any) -> None:
         uow.systems.write(system_id_of(ctx.task), **ctx.arguments["values"])
+        uow.systems.tell(RESOURCE_CHANGED, system_id_of(ctx.task))
 
     # --- ends ----------------------------------------------------------------------------------------------------
 
     def _created(self, uow: UnitOfWork, task: Task) -> None:
-        uow.systems.write(system_id_of(task), state=SystemState.READY)
+        system_id = system_id_of(task)
+        uow.systems.write(system_id, state=SystemState.READY)
+        uow.systems.tell(RESOURCE_CREATED, system_id)
+        system = uow.systems.get(system_id)
+        if system.is_running:
+            uow.systems.tell(RESOURCE_POWERED_ON, system_id, system.name)
 
     def _not_created(self, uow: UnitOfWork, task: Task, _: TaskError) -> None:
         uow.systems.remove(system_id_of(task))
@@ -234,6 +248,7 @@ def _release_room_of_failed(uow: UnitOfWork, task: Task, _: TaskError) -> None:
 
 
 def _deleted(uow: UnitOfWork, task: Task) -> None:
+    uow.systems.tell(RESOURCE_REMOVED, system_id_of(task))
     uow.systems.remove(system_id_of(task))
 
 
@@ -247,6 +262,8 @@ def _not_deleted(uow: UnitOfWork, task: Task, error: TaskError) -> None:
         state=SystemState.FAILED,
         failure=f"It could not be deleted: {error.message} Delete it again.",
     )
+    name = uow.systems.get(system_id_of(task)).name
+    uow.systems.tell(RESOURCE_STATUS_CRITICAL, system_id_of(task), name, Severity.CRITICAL)
 
 
 def _changed(system: System, values: Mapping[str, Any]) -> System:

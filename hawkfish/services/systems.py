@@ -10,6 +10,7 @@ from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import PowerState
+from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.systems import (
     BootOverride,
     BootOverrideEnabled,
@@ -110,6 +111,8 @@ class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
                     )
                 return Accepted(system_id)
             uow.systems.write(system_id, expected_version, **values)
+            if values:
+                uow.systems.tell(RESOURCE_CHANGED, system_id, actor=actor.user_name)
             task = None
             if hardware:
                 task = self._access.queue.submit(

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import structlog
 
 from hawkfish.db import Database, UnitOfWork
+from hawkfish.db.repositories.events import Cause
+from hawkfish.domain.messages import TASK_PROGRESS
 from hawkfish.domain.tasks import Task, TaskError
 from hawkfish.errors import Aborted, DatabaseUnavailable, LeaseLost
 from hawkfish.tasks.queue import TaskQueue
@@ -19,6 +21,7 @@ Result = TypeVar("Result")
 log = structlog.get_logger(__name__)
 
 PROGRESS_SECONDS = 0.25
+PROGRESS_STEP = 10  # an event tells of progress each time that so many per cent more are done
 RETRY_SECONDS = 0.5
 
 
@@ -76,11 +79,16 @@ class Wishes:
         return self._abort.wait(seconds)
 
 
-def persist(database: Database, wishes: Wishes, work: Callable[[UnitOfWork], Result]) -> Result:
-    """Commits `work` however long the database is away: only the loss of the lease ends the trying."""
+def persist(database: Database, wishes: Wishes, task: Task, work: Callable[[UnitOfWork], Result]) -> Result:
+    """Commits `work` of a task however long the database is away: only the loss of the lease ends the trying."""
+
+    def caused(uow: UnitOfWork) -> Result:
+        uow.events.cause = Cause(actor=task.actor, task_id=task.id)
+        return work(uow)
+
     while True:
         try:
-            return database.run(work)
+            return database.run(caused)
         except DatabaseUnavailable as error:
             log.warning("tasks.database_unavailable", error=error.message)
             wishes.wait_lost(RETRY_SECONDS)
@@ -120,6 +128,7 @@ class StepContext:
         self.percent: int | None = None
         self.message: str | None = None
         self._written = (0.0, "")
+        self._told_percent = task.percent
         self.log = structlog.get_logger("hawkfish.tasks").bind(
             task=task.id, kind=task.kind, step=step, epoch=task.epoch
         )
@@ -183,13 +192,18 @@ class StepContext:
         if not is_new and time.monotonic() - self._written[0] < PROGRESS_SECONDS:
             return
         self._written = (time.monotonic(), self.message or "")
+        tells = self.percent is not None and self.percent >= self._told_percent + PROGRESS_STEP
 
         def write(uow: UnitOfWork) -> None:
             uow.tasks.write_fenced(self.task_id, self.epoch, **self.pending_progress())
+            if tells:
+                uow.tasks.tell(TASK_PROGRESS, self.task, self.percent)
             if is_new and message:
                 uow.tasks.note(self.task_id, "message", message, step=self.step, epoch=self.epoch)
 
-        persist(self._database, self._wishes, write)
+        persist(self._database, self._wishes, self.task, write)
+        if tells and self.percent is not None:
+            self._told_percent = self.percent
 
     def pending_progress(self) -> dict[str, Any]:
         """The columns that say how far the task is."""
@@ -214,7 +228,7 @@ class StepContext:
                 uow, kind, **{**defaults, **submission}, parent=self.task, idempotency_key=f"child:{key}"
             )
 
-        return persist(self._database, self._wishes, write)
+        return persist(self._database, self._wishes, self.task, write)
 
     def children(self) -> list[Task]:
         """The children as they are now."""

@@ -99,7 +99,7 @@ class Execution:
             self._succeed(uow)
             return True
 
-        ended = persist(self._database, self._wishes, write)
+        ended = persist(self._database, self._wishes, self._task, write)
         self._results = results
         return ended
 
@@ -125,7 +125,7 @@ class Execution:
             else:
                 self._succeed(uow)
 
-        persist(self._database, self._wishes, write)
+        persist(self._database, self._wishes, self._task, write)
 
     # --- backward ------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Execution:
                 uow.tasks.write_fenced(task.id, self._task.epoch, state=TaskState.UNDOING, **values)
             uow.tasks.note(task.id, "undo", values["message"], epoch=self._task.epoch)
 
-        persist(self._database, self._wishes, write)
+        persist(self._database, self._wishes, self._task, write)
         if not waits:
             self._undo(first)
 
@@ -198,7 +198,7 @@ class Execution:
             if position <= 0:
                 end_unsuccessfully(uow, self._kind, self._task, self._error or TaskError.of(Aborted("Cancelled.")))
 
-        persist(self._database, self._wishes, write)
+        persist(self._database, self._wishes, self._task, write)
 
     def _try_undo_later(self, context: StepContext, error: Exception, failures: int) -> None:
         seconds = min(self.first_backoff * 2**failures, LONGEST_BACKOFF_SECONDS)
@@ -216,7 +216,7 @@ class Execution:
             )
             uow.tasks.note(self._task.id, "undo-failed", message, step=context.step, epoch=self._task.epoch)
 
-        persist(self._database, self._wishes, write)
+        persist(self._database, self._wishes, self._task, write)
 
     # --- both ----------------------------------------------------------------------------------------------------
 
@@ -224,6 +224,7 @@ class Execution:
         persist(
             self._database,
             self._wishes,
+            self._task,
             lambda uow: uow.tasks.release(self._task.id, self._task.epoch, state, **values),
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.repositories.tasks import WORKER_CHANNEL, task_channel
+from hawkfish.domain.messages import TASK_PAUSED, TASK_RESUMED
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskState
 from hawkfish.errors import Aborted, BackendTimeout, Conflict
 from hawkfish.tasks.kinds import TaskKind, TaskRegistry
@@ -151,8 +152,8 @@ class TaskQueue:
         if task.ended or task.undoing or task.abort_requested:
             raise Conflict(f"Task {task_id} is {task.state.value} and cannot be paused.", task=task_id)
         uow.tasks.change(task_id, pause_requested=True)
-        if task.state is TaskState.WAITING:
-            uow.tasks.change_unclaimed(task_id, state=TaskState.PAUSED)
+        if task.state is TaskState.WAITING and uow.tasks.change_unclaimed(task_id, state=TaskState.PAUSED):
+            uow.tasks.tell(TASK_PAUSED, task)
         for child in uow.tasks.children(task_id):
             if child.state is TaskState.WAITING and child.epoch == 0:
                 self.pause(uow, child.id)
@@ -166,8 +167,8 @@ class TaskQueue:
         if not task.pause_requested:
             return task
         uow.tasks.change(task_id, pause_requested=False)
-        if task.state is TaskState.PAUSED:
-            uow.tasks.change_unclaimed(task_id, state=TaskState.WAITING)
+        if task.state is TaskState.PAUSED and uow.tasks.change_unclaimed(task_id, state=TaskState.WAITING):
+            uow.tasks.tell(TASK_RESUMED, task)
         for child in uow.tasks.children(task_id):
             self.resume(uow, child.id)
         uow.tasks.note(task_id, "resumed", "Resumed by request.", epoch=task.epoch)

@@ -20,6 +20,12 @@ from hawkfish.db.models.systems import SystemRow, VolumeRow
 from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
 from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostLimits, HostState, Virtualisation
 from hawkfish.domain.machines import Firmware
+from hawkfish.domain.messages import (
+    RESOURCE_STATUS_CRITICAL,
+    RESOURCE_STATUS_OK,
+    RESOURCE_STATUS_WARNING,
+    EventMessage,
+)
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import PoolStats
 from hawkfish.errors import AlreadyExists, InUse, NotFound
@@ -43,6 +49,13 @@ def facts_from_json(values: Mapping[str, Any]) -> HostFacts:
     for key in ("networks", "bridges", "warnings"):
         known[key] = tuple(known.get(key, ()))
     return HostFacts(**known)
+
+
+STATE_MESSAGES: Mapping[HostState, EventMessage] = {
+    HostState.UP: RESOURCE_STATUS_OK,
+    HostState.SUSPECT: RESOURCE_STATUS_WARNING,
+    HostState.DOWN: RESOURCE_STATUS_CRITICAL,
+}
 
 
 class HostRepository:
@@ -121,6 +134,9 @@ class HostRepository:
     def set_state(self, host_id: UUID | str, state: HostState, reason: str = "") -> bool:
         """Records whether the host answers, since when, and why not; True if that is news."""
         now = self._uow.now()
+        before = self._session.execute(
+            select(HostRow.name, HostRow.state).where(HostRow.id == str(host_id)).with_for_update()
+        ).one_or_none()
         changed = self._session.execute(
             update(HostRow)
             .where(HostRow.id == str(host_id), (HostRow.state != state) | (HostRow.state_reason != reason))
@@ -133,11 +149,29 @@ class HostRepository:
         )
         if state is HostState.UP:
             self.set_seen(host_id, now)
+        # That a new host answers for the first time is part of its creation.
+        if before is not None and before.state not in {state, HostState.UNKNOWN}:
+            message = STATE_MESSAGES[state]
+            facts = {"state": state.value, "reason": reason}
+            self.tell(message, host_id, before.name, message.severity, data=facts)
         return bool(changed_rows(changed))
 
     def set_seen(self, host_id: UUID | str, at: datetime) -> None:
         """Records when the host answered last; no news, so the version stays."""
         self._session.execute(update(HostRow).where(HostRow.id == str(host_id)).values(seen_at=at))
+
+    def tell(
+        self,
+        message: EventMessage,
+        host_id: UUID | str,
+        name: str,
+        *arguments: object,
+        actor: str | None = None,
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Writes down an event of a host; its name is the first argument of messages that take any."""
+        given = (name, *arguments) if message.arguments else arguments
+        self._uow.events.add(message, f"host:{host_id}", *given, actor=actor, data={"name": name, **data})
 
     def set_facts(self, host_id: UUID | str, facts: HostFacts) -> None:
         """Records what a probe found; the version rises only if it is news."""

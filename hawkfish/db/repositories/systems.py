@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import changed_rows
@@ -26,6 +26,18 @@ from hawkfish.domain.machines import (
     Screenshot,
     UserMode,
 )
+from hawkfish.domain.messages import (
+    RESOURCE_CHANGED,
+    RESOURCE_PAUSED,
+    RESOURCE_POWERED_OFF,
+    RESOURCE_POWERED_ON,
+    RESOURCE_POWERING_OFF,
+    RESOURCE_POWERING_ON,
+    RESOURCE_STATE_CHANGED,
+    RESOURCE_STATUS_CRITICAL,
+    RESOURCE_STATUS_OK,
+    EventMessage,
+)
 from hawkfish.domain.systems import (
     BootOverride,
     BootOverrideEnabled,
@@ -34,12 +46,25 @@ from hawkfish.domain.systems import (
     SystemNetworkInterface,
     SystemState,
 )
+from hawkfish.domain.tasks import Task
 from hawkfish.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
 
 MACHINE_GONE = "The machine of {system.name} is no longer defined on {system.host_name}; define it there again, or delete the system."
+SYSTEMS = cast("Table", SystemRow.__table__)
+POWER_MESSAGES: Mapping[PowerState, EventMessage] = {
+    PowerState.ON: RESOURCE_POWERED_ON,
+    PowerState.OFF: RESOURCE_POWERED_OFF,
+    PowerState.POWERING_ON: RESOURCE_POWERING_ON,
+    PowerState.POWERING_OFF: RESOURCE_POWERING_OFF,
+    PowerState.PAUSED: RESOURCE_PAUSED,
+}
+REACHED: Mapping[PowerState, PowerState] = {
+    PowerState.POWERING_ON: PowerState.ON,
+    PowerState.POWERING_OFF: PowerState.OFF,
+}
 ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": NamedNetwork, "bridge": Bridge, "user": UserMode}
 
 STAMP = (
@@ -215,12 +240,19 @@ class SystemRepository:
         """Sets columns and raises the version; see `UnitOfWork.write_version`."""
         return self._uow.write_version(SystemRow, str(system_id), expected_version, **values)
 
-    def begin_transition(self, system_id: UUID, transition: PowerState, task_id: str) -> None:
+    def begin_transition(self, system: System, transition: PowerState, task: Task) -> None:
         """Shows that power is on its way, until `end_transition` of the same task."""
-        self.write(system_id, power_transition=transition, power_task_id=task_id)
+        self.write(system.id, power_transition=transition, power_task_id=task.id)
+        if transition is not system.power_state:
+            self.tell(POWER_MESSAGES[transition], system.id, system.name, actor=task.actor, task_id=task.id)
 
     def end_transition(self, system_id: UUID, task_id: str) -> None:
         """Ends what `begin_transition` began, unless a later task has taken over."""
+        row = self._recorded(system_id)
+        if row is None or row.power_task_id != task_id:
+            return
+        if row.power_transition is not None and row.power_state is not REACHED.get(row.power_transition):
+            self._tell_power(row, None, row.power_state, row.run_id)
         self._session.execute(
             update(SystemRow)
             .where(SystemRow.id == str(system_id), SystemRow.power_task_id == task_id)
@@ -240,12 +272,17 @@ class SystemRepository:
         Returns:
             False if the system was changed meanwhile: then nothing is recorded, since what is there is newer.
         """
-        changed = self._session.execute(
+        row = self._recorded(system.id)
+        if row is None or row.version != system.version:
+            return False
+        power = PowerState.OFF if machine is None else machine.power_state
+        run_id = None if machine is None else machine.run_id
+        self._session.execute(
             update(SystemRow)
-            .where(SystemRow.id == str(system.id), SystemRow.version == system.version)
+            .where(SystemRow.id == str(system.id))
             .values(
-                power_state=PowerState.OFF if machine is None else machine.power_state,
-                run_id=None if machine is None else machine.run_id,
+                power_state=power,
+                run_id=run_id,
                 failure="" if machine is not None else MACHINE_GONE.format(system=system),
                 stale=False,
                 observed_at=self._uow.now(),
@@ -253,20 +290,20 @@ class SystemRepository:
             )
             .execution_options(synchronize_session=False)
         )
-        return bool(changed_rows(changed))
+        self._tell_power(row, row.power_state, power, run_id)
+        if bool(row.failure) is not (machine is None):
+            health = RESOURCE_STATUS_OK if machine is not None else RESOURCE_STATUS_CRITICAL
+            self.tell(health, system.id, row.name, health.severity)
+        return True
 
     def observe_power(self, system_id: UUID, power: PowerState, run_id: str | None) -> bool:
         """Records what a task saw; the version rises only if it is news. True if it is."""
-        changed = self._session.execute(
+        row = self._recorded(system_id)
+        if row is None or (row.power_state, row.run_id, row.stale) == (power, run_id, False):
+            return False
+        self._session.execute(
             update(SystemRow)
-            .where(
-                SystemRow.id == str(system_id),
-                or_(
-                    SystemRow.power_state.is_distinct_from(power),
-                    SystemRow.run_id.is_distinct_from(run_id),
-                    SystemRow.stale,
-                ),
-            )
+            .where(SystemRow.id == str(system_id))
             .values(
                 power_state=power,
                 run_id=run_id,
@@ -276,11 +313,18 @@ class SystemRepository:
             )
             .execution_options(synchronize_session=False)
         )
-        return bool(changed_rows(changed))
+        self._tell_power(row, row.power_state, power, run_id)
+        return True
+
+    def _recorded(self, system_id: UUID) -> Row[Any] | None:
+        """What is recorded of a system that is about to be observed; nobody else observes it until this transaction ends."""
+        return self._session.execute(
+            select(SYSTEMS).where(SYSTEMS.c.id == str(system_id)).with_for_update()
+        ).one_or_none()
 
     def use_up_boot(self, system_id: UUID, device: BootDevice) -> None:
         """Ends a boot override that held for one boot, unless another has been accepted since."""
-        self._session.execute(
+        changed = self._session.execute(
             update(SystemRow)
             .where(
                 SystemRow.id == str(system_id),
@@ -290,6 +334,8 @@ class SystemRepository:
             .values(boot_enabled=BootOverrideEnabled.DISABLED, boot_device=None, version=SystemRow.version + 1)
             .execution_options(synchronize_session=False)
         )
+        if changed_rows(changed):
+            self.tell(RESOURCE_CHANGED, system_id)
 
     def mark_stale(self, host_id: UUID) -> int:
         """Says of all systems of a host that what was observed may no longer be so. Returns how many that is news for."""
@@ -307,6 +353,51 @@ class SystemRepository:
         found = list(self._session.scalars(volumes))
         self._session.execute(delete(SystemRow).where(SystemRow.id == str(system_id)))
         self._session.execute(delete(VolumeRow).where(VolumeRow.id.in_(found)))
+
+    # --- events --------------------------------------------------------------------------------------------------
+
+    def tell(
+        self,
+        message: EventMessage,
+        system_id: UUID,
+        *arguments: object,
+        actor: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        """Writes down an event of a system; see `EventRepository.add`."""
+        row = self._session.execute(
+            select(SystemRow.name, SystemRow.project).where(SystemRow.id == str(system_id))
+        ).one()
+        self._uow.events.add(
+            message,
+            f"system:{system_id}",
+            *arguments,
+            actor=actor,
+            task_id=task_id,
+            project=row.project,
+            data={"name": row.name},
+        )
+
+    def _tell_power(
+        self, before: Row[Any], shown: PowerState | None, power: PowerState | None, run_id: str | None
+    ) -> None:
+        """Tells of power that has changed; of a system that is being made nothing is told but its creation.
+
+        Args:
+            before: The system as it is recorded.
+            shown: The power state that was told last.
+            power: The power state now.
+            run_id: The run now.
+        """
+        if before.state is SystemState.CREATING or power is None:
+            return
+        same_run = run_id == before.run_id
+        if power is shown and (power is not PowerState.ON or same_run):
+            return
+        if shown is PowerState.PAUSED and power is PowerState.ON and same_run:
+            self.tell(RESOURCE_STATE_CHANGED, UUID(before.id), before.name, "Enabled")
+        else:
+            self.tell(POWER_MESSAGES[power], UUID(before.id), before.name)
 
     # --- pictures ------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,14 @@ from sqlalchemy.orm import aliased
 from hawkfish import metrics
 from hawkfish.db.base import UtcDateTime
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
+from hawkfish.domain.messages import (
+    TASK_ABORTED,
+    TASK_CANCELLED,
+    TASK_COMPLETED,
+    TASK_PAUSED,
+    TASK_STARTED,
+    EventMessage,
+)
 from hawkfish.domain.tasks import ENDED, Limit, Task, TaskError, TaskLane, TaskMessage, TaskState
 from hawkfish.errors import Conflict, LeaseLost, NotFound
 
@@ -54,6 +62,11 @@ LEAVE_LIMITS = delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task"))
 WORKER_CHANNEL = "worker"
 CLAIMABLE = (TaskState.WAITING, TaskState.CHILDREN, TaskState.UNDO_WAITING)
 NUMBER_DIGITS = 12
+END_MESSAGES = {
+    TaskState.COMPLETED: TASK_COMPLETED,
+    TaskState.FAILED: TASK_ABORTED,
+    TaskState.CANCELLED: TASK_CANCELLED,
+}
 MESSAGE_LIMIT = 2000
 
 
@@ -308,10 +321,13 @@ class TaskRepository:
         """
         try:
             with self._session.begin_nested():
-                return self._claim(task_id, worker_id)
+                task = self._claim(task_id, worker_id)
         except IntegrityError:
             # Another worker holds one of its keys since we looked, or has declared this worker dead.
             return None
+        if task is not None and task.epoch == 1:
+            self.tell(TASK_STARTED, task)
+        return task
 
     def _claim(self, task_id: str, worker_id: int) -> Task | None:
         before = self.get(task_id)
@@ -365,6 +381,8 @@ class TaskRepository:
         """Gives a task back to the line as the worker that holds it."""
         self.write_fenced(task_id, epoch, state=state, worker_id=None, **values)
         self._let_go([task_id])
+        if state is TaskState.PAUSED:
+            self.tell(TASK_PAUSED, self.get(task_id))
         self._uow.publish(WORKER_CHANNEL)
 
     def _let_go(self, task_ids: Sequence[str]) -> None:
@@ -394,6 +412,7 @@ class TaskRepository:
                 update(TASKS).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
             )
         self.note(task.id, "ended", message or state.value, epoch=task.epoch, at=now)
+        self.tell(END_MESSAGES[state], task)
         self._uow.publish(task_channel(task.id))
         self._uow.publish(WORKER_CHANNEL)
         self._uow.on_commit(partial(_count, task.kind, state, (now - task.created_at).total_seconds()))
@@ -422,6 +441,19 @@ class TaskRepository:
             "epoch": epoch,
         }
         self._session.execute(NOTE, values)
+
+    def tell(self, message: EventMessage, task: Task, *arguments: object) -> None:
+        """Writes down an event of a task; its id is the first argument of every message of tasks."""
+        self._uow.events.add(
+            message,
+            f"task:{task.id}",
+            task.id,
+            *arguments,
+            actor=task.actor,
+            task_id=task.id,
+            project=task.project,
+            data={"kind": task.kind, "subject": task.subject, "title": task.title},
+        )
 
     def take_from_worker(self, worker_id: int) -> list[str]:
         """Puts the tasks of a dead worker back in line; the fence shuts it out should it not be dead."""
