@@ -131,10 +131,14 @@ def test_the_life_of_a_system_is_told(installation):
     installation.done(installation.reset(system, ResetType.RESUME))
     installation.done(installation.reset(system, ResetType.FORCE_OFF))
     installation.done(installation.reset(system, ResetType.ON))
+    before = len(told(database, subject))
     installation.done(installation.reset(system, ResetType.POWER_CYCLE))
+    cycle = told(database, subject)[before:]
+    # Whether the moment between the two was seen depends on when the watcher looked.
+    assert cycle in ([("ResourcePoweredOn", name)], [("ResourcePoweredOff", name), ("ResourcePoweredOn", name)])
     installation.done(installation.reset(system, ResetType.FORCE_OFF))
     installation.done(application.systems.delete(ANN, system.id))
-    assert told(database, subject)[2:] == [
+    assert told(database, subject)[2:before] + told(database, subject)[before + len(cycle) :] == [
         ("ResourceChanged",),
         ("ResourceChanged",),
         ("ResourcePaused", name),
@@ -142,7 +146,6 @@ def test_the_life_of_a_system_is_told(installation):
         ("ResourcePoweringOff", name),
         ("ResourcePoweredOff", name),
         ("ResourcePoweringOn", name),
-        ("ResourcePoweredOn", name),
         ("ResourcePoweredOn", name),
         ("ResourcePoweringOff", name),
         ("ResourcePoweredOff", name),
