@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PYTEST_OPTIONS ?=
 
-.PHONY: help run demo test test-quick lint format venv system-packages test-packages clean
+.PHONY: help run demo test test-quick docs lint format venv system-packages test-packages clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,9 @@ test: test-packages venv ## Run all tests, with everything real that this machin
 
 test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL, in less than three minutes
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
+
+docs: venv ## Build the documentation into docs/_build (open docs/_build/index.html)
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 
 lint: venv ## Check style, types, layers and scripts
 	@$(BIN)/ruff check .
@@ -45,5 +48,5 @@ test-packages:
 	@scripts/system-packages test
 
 clean: ## Remove what was built here (.venv stays; the service's data is elsewhere and stays too)
-	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build dist docs/_build docs/reference/generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

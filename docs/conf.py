@@ -1,12 +1,26 @@
-"""Configuration of Sphinx: Markdown by MyST, references from the docstrings."""
+"""Configuration of Sphinx: Markdown by MyST, references made from the code."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import reference_pages  # noqa: E402  it stands beside this file
 
 project = "HawkFish"
 version = release = installed_version("hawkfish")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "deflist"]
 nitpicky = True
 autodoc_typehints = "none"  # signatures are long enough; types stand in the text
+html_theme = "furo"
 html_title = project
+copybutton_prompt_text = r"\$ |# "
+copybutton_prompt_is_regexp = True
+
+reference_pages.write(HERE / "reference" / "generated")
