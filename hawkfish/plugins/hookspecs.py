@@ -289,7 +289,8 @@ class HawkFishSpecs:
     def hawkfish_event(self, event: Event) -> None:
         """Hears of everything that happened, after it was committed, in the worker, once at least.
 
-        Each implementation is called in its own `try`; it should return quickly, since events wait for it.
+        Each plugin is told in a thread of its own, in order. What it raises is logged, and while it does not return only its own
+        events wait. Where too many have waited, the oldest are replaced by one `HawkFish.1.0.EventsDropped`.
 
         Args:
             event: What happened.

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
 from types import MappingProxyType
@@ -311,6 +312,11 @@ class PluginHost:
 
     # --- broadcasts --------------------------------------------------------------------------------------------------
 
+    def event_listeners(self) -> Mapping[str, Callable[[Event], None]]:
+        """How to tell each plugin that implements `hawkfish_event` of an event, by plugin; what it raises passes."""
+        implementations = self.manager.hook.hawkfish_event.get_hookimpls()
+        return {item.plugin_name: partial(_tell, item) for item in reversed(implementations)}
+
     def broadcast_event(self, event: Event) -> list[BroadcastFailure]:
         """Tells every plugin what happened; failures are logged and returned, never raised."""
         return self._broadcast("hawkfish_event", lambda _: {"event": event})
@@ -338,6 +344,10 @@ class PluginHost:
                 logger.exception("%s of plugin %s failed", hook, implementation.plugin_name)
                 failures.append(BroadcastFailure(plugin=implementation.plugin_name, hook=hook, error=error))
         return failures
+
+
+def _tell(implementation: pluggy.HookImpl, event: Event) -> None:
+    implementation.function(*(event for _ in implementation.argnames))
 
 
 def _load_order(entry_point: EntryPoint) -> tuple[bool, str, str]:

@@ -143,6 +143,13 @@ class Runner:
                 self._bury(other)
         self._on_entered(self.worker_id)
 
+    def is_first(self) -> bool:
+        """Whether no registered worker is older, so that this one does what one of all workers does."""
+        if not self.worker_id:
+            return False
+        with self._database.read() as uow:
+            return min(uow.task_workers.ids(), default=0) == self.worker_id
+
     def _drain(self) -> bool:
         with self._idle:
             for _, wishes in self._running.values():

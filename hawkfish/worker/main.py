@@ -13,6 +13,7 @@ from hawkfish import metrics
 from hawkfish.bootstrap import Application
 from hawkfish.config import Settings
 from hawkfish.errors import HawkFishError
+from hawkfish.events.dispatcher import Dispatcher, Sink
 from hawkfish.tasks import Runner, RunnerSettings
 from hawkfish.worker.watcher import LOOK_SECONDS, Watcher
 
@@ -52,10 +53,18 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[], None] = l
         if settings.metrics_bind:
             host, _, port = settings.metrics_bind.rpartition(":")
             start_http_server(int(port), host.strip("[]"), registry=metrics.registry())
+        listeners = application.plugins.event_listeners()
+        dispatcher = Dispatcher(
+            application.database,
+            [Sink(name=f"plugin:{name}", deliver=tell) for name, tell in listeners.items()],
+            leads=runner.is_first,
+        )
         application.plugins.startup()
+        dispatcher.start()
         threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True).start()
         ready()
         clean = runner.run(stop)
+        dispatcher.stop()
         watching.end()
         application.plugins.shutdown()
         return 0 if clean else 1

@@ -69,3 +69,13 @@ def test_our_registry_fits_the_standard_schema():
         registry=Registry(retrieve=schema),
     )
     assert [error.message for error in validator.iter_errors(message_registry())] == []
+
+
+def test_the_page_shows_every_message():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
+    rows = {cells[1].strip(" `"): cells[2].strip() for line in page.splitlines() if len(cells := line.split("|")) == 6}
+    shown = {name: severity for name, severity in rows.items() if severity in {"OK", "Warning", "Critical"}}
+    expected = {message.id: message.severity.value for message in STANDARD_MESSAGES}
+    expected |= {message.name: message.severity.value for message in OWN_MESSAGES}
+    assert shown == expected
+    assert all(f"| {message.text} | {message.description} |" in page for message in OWN_MESSAGES)
