@@ -85,6 +85,7 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.TASK_MONITORS}/{{task_id}}": tasks.TaskMonitorResource,
     links.HOSTS: hosts.HostCollectionResource,
     f"{links.HOSTS}/{{host_id}}": hosts.HostResource,
+    f"{links.HOSTS}/{{host_id}}/Actions/HawkFishHost.Forget": hosts.HostForgetResource,
     links.POOLS: hosts.PoolCollectionResource,
     f"{links.POOLS}/{{pool_id}}": hosts.PoolResource,
     "/healthz": operations.HealthResource,

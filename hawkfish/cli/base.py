@@ -96,3 +96,19 @@ def confirm(app: HawkFishApp, question: str, *, yes: bool) -> None:
     app.stderr.flush()
     if app.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise CommandError("Nothing was done.", ExitCode.FAILED)
+
+
+def confirm_name(app: HawkFishApp, warning: str, name: str, *, yes: bool) -> None:
+    """Has the name of a thing typed before what cannot be taken back.
+
+    Raises:
+        CommandError: Another name was typed, or there is nobody to ask.
+    """
+    if yes:
+        return
+    if not (app.stdin.isatty() and app.stderr.isatty()):
+        raise CommandError(f"{warning} Nobody can be asked here: repeat the command with --yes.", ExitCode.USAGE)
+    app.stderr.write(f"{warning} Type its name, {name}, to go on: ")
+    app.stderr.flush()
+    if app.stdin.readline().strip() != name:
+        raise CommandError("Nothing was done.", ExitCode.FAILED)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
+from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm, confirm_name
 from hawkfish.cli.each import EachCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
@@ -177,7 +177,8 @@ def limit(text: str) -> float:
 class RemoveHosts(EachCommand):
     """Remove hosts that hold no systems any more.
 
-    The host itself is not touched. On a terminal it asks; elsewhere it takes --yes.
+    The host itself is not touched. On a terminal it asks; elsewhere it takes --yes. With --force a host that is gone for good (Down
+    or Suspect) is removed with the records of its systems, after its name was typed; their machines and disks are not touched.
     """
 
     noun = "host"
@@ -186,6 +187,9 @@ class RemoveHosts(EachCommand):
         """Adds the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+        parser.add_argument(
+            "--force", action="store_true", help="forget a host that is gone for good, and all its systems"
+        )
         return parser
 
     @property
@@ -198,13 +202,31 @@ class RemoveHosts(EachCommand):
         return find_host(self.client, name)
 
     def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
-        """Asks once for all."""
+        """Asks once for all; with --force, for the name of each, once it was said what goes with it."""
+        if parsed_args.force:
+            for host in found:
+                systems = self._forget(host, dry_run=True).body.get("Systems") or []
+                names = ", ".join(str(system.get("Name")) for system in systems) or "no systems"
+                confirm_name(
+                    self.app, f"This forgets the host and {names}.", str(host.get("Name")), yes=parsed_args.yes
+                )
+            return
         confirm(self.app, f"Remove {', '.join(str(host.get('Name')) for host in found)}?", yes=parsed_args.yes)
 
     def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
         """Deletes it."""
+        if parsed_args.force:
+            reply = self._forget(found, dry_run=False)
+            found["Forgotten"] = [system.get("Name") for system in reply.body.get("Systems") or []]
+            return reply
         return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
 
     def row(self, found: dict[str, Any]) -> Sequence[Any]:
-        """That it is gone."""
-        return found.get("Name"), found.get("Id"), "removed"
+        """That it is gone, and what went with it."""
+        forgotten = found.get("Forgotten")
+        result = f"removed, forgotten: {', '.join(forgotten)}" if forgotten else "removed"
+        return found.get("Name"), found.get("Id"), result
+
+    def _forget(self, host: dict[str, Any], *, dry_run: bool) -> Reply:
+        address = f"{host['@odata.id']}/Actions/HawkFishHost.Forget"
+        return self.client.post(address, {"Name": host.get("Name"), "DryRun": dry_run})

@@ -50,6 +50,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "hosts.add": _MANAGER,
         "hosts.update": _MANAGER,
         "hosts.remove": _MANAGER,
+        "hosts.forget": _MANAGER,
         "pools.read": _LOGIN,
         "pools.update": _MANAGER,
         "tasks.read": _LOGIN,

@@ -16,8 +16,9 @@ from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_CREATED, RESOURC
 from hawkfish.domain.placement import Candidate
 from hawkfish.domain.pools import Pool
 from hawkfish.domain.storage import PoolStats
+from hawkfish.domain.systems import System
 from hawkfish.domain.tasks import Task, TaskError
-from hawkfish.errors import PluginConfigInvalid, PropertyConflict, PropertyOutOfRange
+from hawkfish.errors import Conflict, PluginConfigInvalid, PropertyConflict, PropertyOutOfRange
 from hawkfish.plugins.compute import offered_capabilities
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.loader import PluginHost
@@ -233,6 +234,63 @@ class HostService:
             return Accepted(host_id)
 
         return self._database.run(write)
+
+    def forget(self, actor: Actor, host_id: UUID, *, dry_run: bool = False) -> Sequence[System]:
+        """Removes the records of a host that is gone for good, with those of its systems and their disks.
+
+        No machine and no disk is touched: should the host come back, they are there, and are nobody's. Tasks on them are ended as
+        they stand, since nothing on that host could be undone.
+
+        Args:
+            actor: Who asks.
+            host_id: A host that is Down or Suspect.
+            dry_run: Only say which systems would be forgotten.
+
+        Returns:
+            The systems that were (or would be) forgotten, by name.
+
+        Raises:
+            NotFound: There is no such host.
+            Conflict: It answers.
+        """
+        self._access.authorize(actor, "hosts.forget", subject_of(host_id))
+
+        def write(uow: UnitOfWork) -> Sequence[System]:
+            uow.serialize_on([PLACEMENT])
+            host = uow.hosts.get(host_id)
+            _refuse_alive(host)
+            systems = sorted(uow.systems.on_host(host_id), key=lambda system: system.name)
+            if dry_run:
+                return systems
+            reason = f"The host {host.name} was removed for good."
+            self._give_up(uow, subject_of(host_id), reason)
+            for system in systems:
+                subject = f"system:{system.id}"
+                self._give_up(uow, subject, reason)
+                uow.systems.tell(RESOURCE_REMOVED, system.id, actor=actor.user_name)
+                uow.systems.remove(system.id)
+                self._access.audit.record(uow, actor, "hosts.forget", subject, name=system.name, host=host.name)
+            uow.hosts.tell(RESOURCE_REMOVED, host_id, host.name, actor=actor.user_name)
+            uow.hosts.forget_volumes(host_id)
+            uow.hosts.remove(host_id)
+            self._access.audit.record(uow, actor, "hosts.forget", subject_of(host_id), name=host.name)
+            return systems
+
+        return self._database.run(write)
+
+    def _give_up(self, uow: UnitOfWork, subject: str, reason: str) -> None:
+        for task in uow.tasks.search(subject=subject, ended=False):
+            self._access.queue.give_up(uow, task.id, reason=reason)
+
+
+def _refuse_alive(host: Host) -> None:
+    if host.state not in {HostState.DOWN, HostState.SUSPECT}:
+        raise Conflict(
+            f"The host {host.name} is {host.state}: only one that does not answer is forgotten with its systems. Delete or move "
+            "its systems, then remove it.",
+            kind="Host",
+            id=str(host.id),
+        )
 
 
 def _check_limits(limits: Mapping[str, float | None]) -> None:

@@ -35,11 +35,12 @@ POLL_SECONDS = 0.25
 ASK_AGAIN_SECONDS = 5.0
 OVERTAKEN_MARGIN = 5.0  # seconds that a task is given to end after the last call of its driver has
 
-POWER_ON, RESTART, SHUT_DOWN, FORCE_OFF, SIGNAL = (
+POWER_ON, RESTART, SHUT_DOWN, FORCE_OFF, POWER_OFF, SIGNAL = (
     "system.power-on",
     "system.restart",
     "system.shut-down",
     "system.force-off",
+    "system.power-off",
     "system.signal",
 )
 RAISES_POWER = (POWER_ON, RESTART)
@@ -60,6 +61,7 @@ TRANSITIONS: Mapping[str, PowerState] = {
     POWER_ON: PowerState.POWERING_ON,
     SHUT_DOWN: PowerState.POWERING_OFF,
     FORCE_OFF: PowerState.POWERING_OFF,
+    POWER_OFF: PowerState.POWERING_OFF,
 }
 
 
@@ -87,10 +89,12 @@ class PowerVerbs:
     ) -> Accepted:
         """Accepts a change of power; one to a state that is reached already succeeds.
 
+        While the system is being made, the change waits for that.
+
         Raises:
             NotFound: There is no such system.
             ActionNotSupported: Its host does not offer this type.
-            Conflict: The system is being made or deleted, or is in a state that does not allow it.
+            Conflict: The system is being deleted, or is in a state that does not allow it.
         """
         self._access.authorize(actor, "systems.reset", f"system:{system_id}")
 
@@ -111,7 +115,7 @@ class PowerVerbs:
                     "boot": [system.boot.enabled, system.boot.device],
                 },
                 locks=[f"system:{system_id}"],
-                limits=_limits(kind, system, self._access.settings.host_starts),
+                limits=start_limits(system, self._access.settings.host_starts) if kind in RAISES_POWER else (),
                 idempotency_key=idempotency_key,
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
             )
@@ -126,7 +130,7 @@ class PowerVerbs:
 
 
 def _refuse(system: System, reset_type: ResetType) -> None:
-    if system.state is not SystemState.READY:
+    if system.state not in {SystemState.READY, SystemState.CREATING}:
         reason = f" ({system.failure})" if system.failure else ""
         raise Conflict(
             f"The system {system.name} cannot be reset while it is {system.state}{reason}.",
@@ -144,11 +148,14 @@ def _refuse(system: System, reset_type: ResetType) -> None:
 def _kind(system: System, reset_type: ResetType) -> str:
     if reset_type is ResetType.PUSH_POWER_BUTTON:
         return SHUT_DOWN if system.is_running else POWER_ON
-    return KIND_OF_RESET[reset_type]
+    kind = KIND_OF_RESET[reset_type]
+    # A machine that is still to be made is switched off in its turn: at once there is nothing yet to switch off.
+    return POWER_OFF if kind == FORCE_OFF and system.state is SystemState.CREATING else kind
 
 
-def _limits(kind: str, system: System, starts: int) -> tuple[Limit, ...]:
-    return (Limit(f"starts@{system.host_id}", starts),) if kind in RAISES_POWER else ()
+def start_limits(system: System, starts: int) -> tuple[Limit, ...]:
+    """Keeps all starts on a host, whoever asks for them, at so many at once."""
+    return (Limit(f"starts@{system.host_id}", starts),)
 
 
 def _changes(system: System, kind: str) -> bool:
@@ -173,6 +180,7 @@ class PowerTasks:
             self._kind(RESTART, self._restart),
             self._kind(SHUT_DOWN, self._shut_down),
             self._kind(FORCE_OFF, self._force_off, lane=TaskLane.URGENT),
+            self._kind(POWER_OFF, self._force_off),
             self._kind(SIGNAL, self._signal),
         )
 

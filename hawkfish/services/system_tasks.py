@@ -25,7 +25,7 @@ from hawkfish.domain.messages import (
     RESOURCE_STATUS_CRITICAL,
 )
 from hawkfish.domain.storage import VolumeSpec
-from hawkfish.domain.systems import System, SystemDisk, SystemState
+from hawkfish.domain.systems import ResetType, System, SystemDisk, SystemState
 from hawkfish.domain.tasks import Task, TaskError
 from hawkfish.errors import BackendError, ForeignObject
 from hawkfish.plugins.control import OperationControl
@@ -34,7 +34,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.images import find_image
 from hawkfish.services.machines import machine_spec
-from hawkfish.services.power import machine_gone, start_machine
+from hawkfish.services.power import POWER_ON, machine_gone, start_limits
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 Result = dict[str, Any]
@@ -81,7 +81,7 @@ class SystemTasks:
                 name="system.delete",
                 steps=(
                     Step(name="remove-machine", run=self._remove_own_machine),
-                    Step(name="delete-disks", run=self._delete_disks),
+                    Step(name="delete-disks", run=self._delete_own_disks),
                 ),
                 on_success=_deleted,
                 on_failure=_not_deleted,
@@ -91,6 +91,11 @@ class SystemTasks:
     def _system(self, ctx: StepContext) -> System:
         with self._database.read() as uow:
             return uow.systems.get(system_id_of(ctx.task))
+
+    def _find(self, ctx: StepContext) -> System | None:
+        """The system of a deletion; None where its creation was given up and has taken it back."""
+        with self._database.read() as uow:
+            return uow.systems.find(system_id_of(ctx.task))
 
     def _stamp(self, ctx: StepContext) -> MachineStamp:
         return MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
@@ -175,16 +180,40 @@ class SystemTasks:
 
     def _remove_own_machine(self, ctx: StepContext) -> Result:
         ctx.check()
-        system = self._system(ctx)
-        self._drivers.driver(system.host_id).remove_machine(system.id)
+        system = self._find(ctx)
+        if system is not None:
+            driver = self._drivers.driver(system.host_id)
+            if ctx.arguments.get("unmade"):
+                # Its creation was given up, perhaps too late to keep the machine from being started.
+                driver.power_off_machine(system.id)
+            driver.remove_machine(system.id)
         return {"removed": True}
 
+    def _delete_own_disks(self, ctx: StepContext) -> None:
+        if self._find(ctx) is not None:
+            self._delete_disks(ctx)
+
     def _start_if_asked(self, ctx: StepContext) -> None:
-        if ctx.arguments["power_on"]:
-            system = self._system(ctx)
-            ctx.check()
-            ctx.progress(message="Starting")
-            start_machine(self._drivers.driver(system.host_id), system, system.boot)
+        """Starts it by a task of its own, which waits for its turn among all starts of the host and keeps no worker waiting."""
+        if not ctx.arguments["power_on"]:
+            return
+        system = self._system(ctx)
+        ctx.progress(message="Starting")
+        ctx.spawn(
+            "start",
+            POWER_ON,
+            title=f"Start system {system.name}",
+            arguments={
+                "system_id": str(system.id),
+                "reset_type": ResetType.ON,
+                "boot": [system.boot.enabled, system.boot.device],
+            },
+            locks=ctx.task.locks,
+            limits=start_limits(system, self._access.settings.host_starts),
+        )
+        for child in ctx.wait_for_children():
+            if child.error is not None:
+                raise child.error.revive()
 
     def _power_off(self, ctx: StepContext) -> None:
         system = self._system(ctx)
@@ -227,12 +256,13 @@ class SystemTasks:
     # --- ends ----------------------------------------------------------------------------------------------------
 
     def _created(self, uow: UnitOfWork, task: Task) -> None:
-        system_id = system_id_of(task)
-        uow.systems.write(system_id, state=SystemState.READY)
-        uow.systems.tell(RESOURCE_CREATED, system_id)
-        system = uow.systems.get(system_id)
-        if system.is_running:
-            uow.systems.tell(RESOURCE_POWERED_ON, system_id, system.name)
+        system = uow.systems.get(system_id_of(task))
+        if system.state is not SystemState.CREATING:
+            return  # it is to be deleted already, and the deletion is next in line
+        uow.systems.write(system.id, state=SystemState.READY)
+        uow.systems.tell(RESOURCE_CREATED, system.id)
+        if uow.systems.get(system.id).power_state is PowerState.ON:  # shown from now on
+            uow.systems.tell(RESOURCE_POWERED_ON, system.id, system.name)
 
     def _not_created(self, uow: UnitOfWork, task: Task, _: TaskError) -> None:
         uow.systems.remove(system_id_of(task))
@@ -248,12 +278,15 @@ def _release_room_of_failed(uow: UnitOfWork, task: Task, _: TaskError) -> None:
 
 
 def _deleted(uow: UnitOfWork, task: Task) -> None:
-    uow.systems.tell(RESOURCE_REMOVED, system_id_of(task))
-    uow.systems.remove(system_id_of(task))
+    if uow.systems.find(system_id_of(task)) is not None:
+        uow.systems.tell(RESOURCE_REMOVED, system_id_of(task))
+        uow.systems.remove(system_id_of(task))
 
 
 def _not_deleted(uow: UnitOfWork, task: Task, error: TaskError) -> None:
     """A system of which nothing was taken is as it was; else it can only be deleted again."""
+    if uow.systems.find(system_id_of(task)) is None:
+        return
     if "remove-machine" not in task.results:
         uow.systems.write(system_id_of(task), state=SystemState.READY)
         return

@@ -28,7 +28,7 @@ from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
-from hawkfish.services.power import PowerVerbs
+from hawkfish.services.power import RAISES_POWER, PowerVerbs
 from hawkfish.services.system_creation import CreationVerbs, subject_of
 
 
@@ -136,9 +136,11 @@ class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
     def delete(self, actor: Actor, system_id: UUID, expected_version: int | None = None) -> Accepted:
         """Accepts the end of a system that is off: its machine and its disks go.
 
+        One that is still being made is given up: its creation is aborted and undone, and what was asked for it since is not done.
+
         Raises:
             NotFound: There is no such system.
-            Conflict: It is on and nobody has asked to switch it off, or it is being made.
+            Conflict: It is on and nobody has asked to switch it off.
             PreconditionFailed: It has another version by now.
         """
         self._access.authorize(actor, "systems.delete", subject_of(system_id))
@@ -149,8 +151,7 @@ class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
                 running = uow.tasks.search(subject=subject_of(system_id), ended=False)
                 task = next((item for item in running if item.kind == "system.delete"), None)
                 return Accepted(system_id, task)
-            if system.state is SystemState.CREATING:
-                _refuse_unready(system, "deleted")
+            unmade = system.state is SystemState.CREATING
             # Behind a shutdown the deletion waits for it, and leaves all as it is if the machine then still runs.
             goes_off = system.power_state is PowerState.POWERING_OFF
             if system.state is SystemState.READY and system.is_running and not goes_off:
@@ -161,14 +162,17 @@ class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
                     id=str(system_id),
                 )
             uow.systems.write(system_id, expected_version, state=SystemState.DELETING)
+            if unmade:
+                self._give_up_creation(uow, system)
             task = self._access.queue.submit(
                 uow,
                 "system.delete",
                 title=f"Delete system {system.name}",
                 actor=actor.user_name,
                 subject=subject_of(system_id),
-                arguments={"system_id": str(system_id)},
+                arguments={"system_id": str(system_id), "unmade": unmade},
                 locks=[subject_of(system_id)],
+                cancels=RAISES_POWER if unmade else (),
             )
             self._access.audit.record(
                 uow, actor, "systems.delete", subject_of(system_id), name=system.name, task=task.id
@@ -176,6 +180,11 @@ class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
             return Accepted(system_id, task)
 
         return self._database.run(write)
+
+    def _give_up_creation(self, uow: UnitOfWork, system: System) -> None:
+        for task in uow.tasks.search(subject=subject_of(system.id), ended=False):
+            if task.kind == "system.create":
+                self._access.queue.request_abort(uow, task.id, reason=f"The system {system.name} was deleted.")
 
 
 def _refuse_unready(system: System, done: str) -> None:

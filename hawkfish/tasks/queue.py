@@ -140,6 +140,19 @@ class TaskQueue:
             uow.publish(WORKER_CHANNEL)
         return uow.tasks.get(task_id)
 
+    def give_up(self, uow: UnitOfWork, task_id: str, *, reason: str) -> None:
+        """Ends a task and its children at once, undone or not, and shuts out the workers that have them.
+
+        For when what it works on is gone for good, so that nothing could ever be undone. The caller cleans up its records:
+        `on_failure`, which believes that all was undone, is not called.
+        """
+        for child in uow.tasks.children(task_id):
+            self.give_up(uow, child.id, reason=reason)
+        if uow.tasks.get(task_id).ended:
+            return
+        uow.tasks.shut_out(task_id)
+        uow.tasks.end(uow.tasks.get(task_id), TaskState.CANCELLED, message=reason, error=TaskError.of(Aborted(reason)))
+
     def pause(self, uow: UnitOfWork, task_id: str) -> Task:
         """Holds a task, which keeps its place in line: at once if no worker has it, else between two steps.
 

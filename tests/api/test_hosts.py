@@ -145,3 +145,14 @@ def test_a_system_is_placed_by_labels_and_strategy_and_a_dry_run_says_where(api:
     assert (full.status_code, f"{other}: needs 2001 MiB" in full.text) == (409, True)
     for rule in ({"Strategy": "spread"}, {"Rack": "a"}, {"Labels": ["a"]}, []):
         assert api.post(SYSTEMS, {**wanted, "Placement": rule}).status_code == 400
+
+
+def test_only_a_host_that_is_gone_can_be_forgotten_and_its_name_must_be_given(api: Api, host: dict[str, Any]) -> None:
+    action = f"{host['@odata.id']}/Actions/HawkFishHost.Forget"
+    assert "Actions" not in host, "it is offered only where it can be done"
+    assert api.post(action, {}).status_code == 400
+    assert api.post(action, {"Name": "other"}).status_code == 400
+    refused = api.post(action, {"Name": host["Name"]})
+    assert refused.status_code == 409
+    assert "only one that does not answer is forgotten" in refused.text
+    assert api.get(host["@odata.id"]).status_code == 200

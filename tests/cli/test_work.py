@@ -350,3 +350,20 @@ def test_a_name_cannot_lead_out_of_the_collection(name):
     fake = Fake()
     assert run(fake, "systems", "rm", "--yes", name).code == 3
     assert not [request for request in fake.requests if "Systems" in request.url.path]
+
+
+def test_forgetting_a_host_says_what_goes_and_has_its_name_typed():
+    address = "/redfish/v1/Oem/HawkFish/Hosts/h1"
+    action = f"{address}/Actions/HawkFishHost.Forget"
+    host = {"@odata.id": address, "Id": "h1", "Name": "kvm1", "State": "Down"}
+    answers = {
+        "GET /redfish/v1/Oem/HawkFish/Hosts/kvm1": ok(host),
+        f"POST {action}": ok({"Systems": [{"Name": "web1"}]}),
+    }
+    asked = run(Fake(answers), "hosts", "rm", "kvm1", "--force")
+    assert asked.code == 2
+    assert "forgets the host and web1" in asked.err
+    fake = Fake(answers)
+    done = run(fake, "hosts", "rm", "kvm1", "--force", "--yes", "-f", "json")
+    assert (done.code, done.json[0]["Result"]) == (0, "removed, forgotten: web1")
+    assert fake.bodies("POST", action) == [{"Name": "kvm1", "DryRun": True}, {"Name": "kvm1", "DryRun": False}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -309,9 +311,12 @@ def test_a_key_whose_creation_failed_tells_so_again_and_makes_nothing(installati
 
 
 @pytest.mark.parametrize(
-    "operation", ["create_volume", "write_upload", "finish_upload", "define_machine", "start_machine"]
+    ("operation", "after"),
+    [
+        *itertools.product(["create_volume", "write_upload", "finish_upload", "define_machine"], [False, True]),
+        ("start_machine", False),
+    ],
 )
-@pytest.mark.parametrize("after", [False, True])
 def test_a_creation_that_fails_leaves_nothing_and_tells_why(installation, operation, after):
     (installation.images / "raw.img").write_bytes(os.urandom(64 * KIB))
     before = everything(installation)
@@ -341,17 +346,17 @@ def test_a_system_can_be_made_running(installation):
     system = installation.create(power_on=True)
     assert system.power_state is PowerState.ON
     assert installation.machine(system).power_state is PowerState.ON
+    installation.control.fail("start_machine", after=True)
+    assert installation.create(power_on=True).power_state is PowerState.ON, "though the answer to the start was lost"
 
 
-def test_nothing_is_done_with_a_system_that_is_being_made(installation):
+def test_a_system_that_is_being_made_is_not_changed(installation):
     installation.control.fail("define_machine", kind=FaultKind.HANG)
     accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
     system = installation.get(accepted)
     assert (system.state, system.power_state) == (SystemState.CREATING, None)
     for attempt in (
-        lambda: installation.application.systems.delete(SYSTEM_ACTOR, system.id),
         lambda: installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=2)),
-        lambda: installation.reset(system, ResetType.ON),
         lambda: installation.application.systems.screenshot(SYSTEM_ACTOR, system.id),
     ):
         with pytest.raises(Conflict):
@@ -359,6 +364,91 @@ def test_nothing_is_done_with_a_system_that_is_being_made(installation):
     installation.control.clear_faults()
     installation.done(accepted)
     assert installation.get(system).state is SystemState.READY
+
+
+# --- asked for while it is being made --------------------------------------------------------------------------------
+
+
+def test_a_reset_waits_for_the_creation(installation):
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
+    system = installation.get(accepted)
+    on = installation.reset(system, ResetType.ON)
+    shown = installation.get(system)
+    assert (shown.state, shown.power_state) == (SystemState.CREATING, PowerState.POWERING_ON)
+    off = installation.reset(system, ResetType.FORCE_OFF)
+    again = installation.reset(system, ResetType.ON)
+    installation.control.clear_faults()
+    for task in (accepted, on, off, again):
+        installation.done(task)
+    assert installation.machine(system).power_state is PowerState.ON
+    assert installation.get(system).power_state is PowerState.ON
+    assert len(installation.boots(system)) == 2
+
+
+def test_force_off_switches_off_what_a_creation_has_switched_on(installation):
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new(power_on=True))
+    off = installation.reset(installation.get(accepted), ResetType.FORCE_OFF)
+    installation.control.clear_faults()
+    installation.done(accepted)
+    installation.done(off)
+    assert installation.machine(installation.get(accepted)).power_state is PowerState.OFF
+
+
+def test_a_reset_of_a_system_that_could_not_be_made_fails_and_holds_nothing(installation):
+    before = everything(installation)
+    installation.control.fail("define_machine", kind=FaultKind.DELAY, seconds=0.5)
+    installation.control.fail("define_machine", message="The rack is on fire.")
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
+    on = installation.reset(installation.get(accepted), ResetType.ON)
+    installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    installation.failed(accepted)
+    assert isinstance(installation.failed(on), NotFound)
+    assert everything(installation) == before
+
+
+@pytest.mark.parametrize("power_on", [False, True])
+@pytest.mark.parametrize("operation", ["create_volume", "define_machine", "start_machine"])
+def test_a_system_deleted_while_it_is_made_leaves_nothing_and_frees_its_name(installation, operation, power_on):
+    before = everything(installation)
+    installation.control.fail(operation, kind=FaultKind.DELAY, seconds=0.7)
+    new = installation.new(power_on=power_on)
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, new)
+    on = installation.reset(installation.get(accepted), ResetType.ON)
+    deleted = installation.application.systems.delete(SYSTEM_ACTOR, accepted.subject_id)
+    with contextlib.suppress(NotFound):  # one that no worker had begun to make is gone at once
+        again = installation.application.systems.delete(SYSTEM_ACTOR, accepted.subject_id)
+        assert again.task is None or again.task.id == deleted.task.id
+    installation.done(deleted)
+    assert installation.ended(accepted).ended
+    assert installation.ended(on).ended
+    assert everything(installation) == before
+    installation.control.clear_faults()
+    assert installation.create(name=new.name).state is SystemState.READY
+
+
+def test_starts_of_creations_count_towards_those_allowed_at_once_on_a_host(installation):
+    allowed = installation.application.settings.host_starts
+    host = installation.host()
+    installation.control.fail("start_machine", kind=FaultKind.HANG, count=100)
+    made = [
+        installation.application.systems.create(SYSTEM_ACTOR, installation.new(host=host.name, power_on=True, disks=()))
+        for _ in range(allowed + 2)
+    ]
+
+    def starts():
+        with installation.application.database.read() as uow:
+            found = [task for item in made for task in uow.tasks.children(item.task.id)]
+        return [task.state for task in found]
+
+    wait_until(lambda: len(starts()) == allowed + 2, "all machines are defined")
+    wait_until(lambda: starts().count(TaskState.RUNNING) == allowed, "as many as allowed are being started")
+    assert starts().count(TaskState.WAITING) == 2
+    installation.control.clear_faults()
+    for item in made:
+        installation.done(item)
+        assert installation.get(item).power_state is PowerState.ON
 
 
 # --- deleting --------------------------------------------------------------------------------------------------------

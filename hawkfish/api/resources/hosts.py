@@ -9,16 +9,16 @@ import falcon
 
 from hawkfish.api import links
 from hawkfish.api.accepted import settle
-from hawkfish.api.documents import Document, expected_version, send
+from hawkfish.api.documents import Document, dump, expected_version, send
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import Collection, Resource, not_none, sliced, timestamp
-from hawkfish.api.schemas.hosts import HostPatchSchema, NewHostSchema, PoolPatchSchema
+from hawkfish.api.schemas.hosts import ForgetHostSchema, HostPatchSchema, NewHostSchema, PoolPatchSchema
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host, HostFacts, HostState
 from hawkfish.domain.placement import Candidate, PoolRoom
 from hawkfish.domain.pools import Pool
-from hawkfish.errors import NotFound
+from hawkfish.errors import ActionParameterInvalid, NotFound
 
 _STATUS = {
     HostState.UNKNOWN: {"State": "Starting", "Health": "OK"},
@@ -51,6 +51,13 @@ def host_document(room: Candidate) -> Document:
         },
         "Status": _STATUS[host.state],
     }
+    if host.state in {HostState.DOWN, HostState.SUSPECT}:
+        body["Actions"] = {
+            "#HawkFishHost.Forget": {
+                "target": f"{links.HOSTS}/{host.id}/Actions/HawkFishHost.Forget",
+                "title": "Forget",
+            }
+        }
     body |= not_none(StateChangedAt=timestamp(host.state_changed_at))
     if host.facts is not None:
         body["Facts"] = _facts(host.facts)
@@ -127,7 +134,21 @@ class HostCollectionResource(Collection):
             send(req, resp, document, 201)
 
 
-class HostResource(Resource):
+class HostPart(Resource):
+    """A host, or anything under it."""
+
+    def _find(self, req: falcon.Request, host_id: str) -> Host:
+        host = offload(self.application.hosts.get, req.context.actor, host_id)
+        if str(host.id) != host_id:
+            raise falcon.HTTPTemporaryRedirect(f"{links.HOSTS}/{host.id}")
+        return host
+
+    def _document(self, req: falcon.Request, host_id: str) -> Document:
+        host = self._find(req, host_id)
+        return host_document(offload(self.application.hosts.room, req.context.actor, host.id))
+
+
+class HostResource(HostPart):
     """One host."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, host_id: str) -> None:
@@ -148,15 +169,22 @@ class HostResource(Resource):
         if settle(req, resp, self.application, accepted).done:
             resp.status = 204
 
-    def _find(self, req: falcon.Request, host_id: str) -> Host:
-        host = offload(self.application.hosts.get, req.context.actor, host_id)
-        if str(host.id) != host_id:
-            raise falcon.HTTPTemporaryRedirect(f"{links.HOSTS}/{host.id}")
-        return host
 
-    def _document(self, req: falcon.Request, host_id: str) -> Document:
+class HostForgetResource(HostPart):
+    """The action HawkFishHost.Forget."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, host_id: str) -> None:
+        """Removes the records of a host that is gone for good, and names the systems that went with it."""
+        name, dry_run = ForgetHostSchema.read(self.read(req))
         host = self._find(req, host_id)
-        return host_document(offload(self.application.hosts.room, req.context.actor, host.id))
+        if name != host.name:
+            raise ActionParameterInvalid(
+                f"The action HawkFishHost.Forget: this host is called {host.name}, not {name}.",
+                action="HawkFishHost.Forget",
+                parameter="Name",
+            )
+        systems = offload(self.application.hosts.forget, req.context.actor, host.id, dry_run=dry_run)
+        resp.data = dump({"Systems": [{"Id": str(system.id), "Name": system.name} for system in systems]})
 
 
 def pool_document(pool: Pool) -> Document:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import INCLUDE, post_load
 
-from hawkfish.api.schemas.base import PatchSchema, StrictSchema
+from hawkfish.api.schemas.base import ActionSchema, PatchSchema, StrictSchema
 from hawkfish.api.schemas.fields import Labels, Number, Part, Text, Truth, Whole
 from hawkfish.api.schemas.systems import LARGEST_MEMORY_MIB, NAME_PATTERN, name_field
 from hawkfish.domain.hosts import HostChanges
@@ -80,6 +80,20 @@ class HostPatchSchema(PatchSchema):
     def make(self, values: dict[str, Any], **_: Any) -> HostChanges:
         """Makes the domain value."""
         return HostChanges(**values)
+
+
+class ForgetHostSchema(ActionSchema):
+    """The parameters of HawkFishHost.Forget; the name is asked for so that nobody forgets another host than is meant."""
+
+    action: ClassVar[str] = "HawkFishHost.Forget"
+
+    name = name_field(required=True)
+    dry_run = Truth(data_key="DryRun")
+
+    @post_load
+    def make(self, values: dict[str, Any], **_: Any) -> tuple[str, bool]:
+        """Gives the name, and whether to only say what would be forgotten."""
+        return values["name"], values.get("dry_run", False)
 
 
 class PoolPatchSchema(PatchSchema):

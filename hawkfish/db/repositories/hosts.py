@@ -180,6 +180,10 @@ class HostRepository:
         if row is not None and row.facts != values:
             self._uow.write_version(HostRow, str(host_id), None, facts=values)
 
+    def forget_volumes(self, host_id: UUID | str) -> None:
+        """Removes the records of the volumes that the host holds."""
+        self._session.execute(delete(VolumeRow).where(VolumeRow.host_id == str(host_id)))
+
     def remove(self, host_id: UUID | str, expected_version: int | None = None) -> None:
         """Removes a host that has no systems and no volumes.
 

@@ -243,7 +243,7 @@ class SystemRepository:
     def begin_transition(self, system: System, transition: PowerState, task: Task) -> None:
         """Shows that power is on its way, until `end_transition` of the same task."""
         self.write(system.id, power_transition=transition, power_task_id=task.id)
-        if transition is not system.power_state:
+        if transition is not system.power_state and system.state is not SystemState.CREATING:
             self.tell(POWER_MESSAGES[transition], system.id, system.name, actor=task.actor, task_id=task.id)
 
     def end_transition(self, system_id: UUID, task_id: str) -> None:
@@ -536,6 +536,5 @@ def _to_system(
 
 def _shown_power(row: SystemRow) -> PowerState | None:
     """What was accepted reads back at once: power on its way is shown while its task waits or runs."""
-    if row.state is SystemState.CREATING:
-        return None
-    return row.power_transition or row.power_state
+    observed = None if row.state is SystemState.CREATING else row.power_state
+    return row.power_transition or observed

@@ -471,6 +471,12 @@ class TaskRepository:
         self._uow.publish(WORKER_CHANNEL)
         return ids
 
+    def shut_out(self, task_id: str) -> None:
+        """Takes a task from whoever has it: the fence keeps a worker that is still at it from writing anything more."""
+        state = TaskState.UNDO_WAITING if self.get(task_id).undoing else TaskState.WAITING
+        self._write(TaskRow.id == task_id, {"state": state, "worker_id": None, "epoch": TaskRow.epoch + 1})
+        self._let_go([task_id])
+
     def purge(self, before: datetime) -> int:
         """Deletes tasks that ended before a time, with their history; a family goes as a whole.
 
