@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
 from falcon.testing import TestClient
 
@@ -17,6 +18,8 @@ from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.testing.waiting import wait_until
 from tests.api.installation import PASSWORD, START_SECONDS, Api, prepare, running_worker
+from tests.api.live import gunicorn
+from tests.api.validators import ABSENT, REDFISH, run_service_validator
 from tests.support.libvirt_host import LibvirtHostBed
 
 pytestmark = pytest.mark.needs_libvirt
@@ -133,3 +136,11 @@ def test_the_guest_sees_the_same(real: Api, system: dict[str, Any]) -> None:
     for name, bus in (("vda", "virtio"), ("sda", "scsi")):
         assert f"SERIAL {name}:{shown[bus]['SerialNumber']}" in said
         assert f"{name}:{shown[bus]['CapacityBytes'] // 1024} " in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
+def test_the_service_validator_finds_nothing(real: Api, system: dict[str, Any], tmp_path: Path) -> None:
+    with gunicorn(real.application.settings.data_dir) as url:
+        assert httpx.get(f"{url}{system['@odata.id']}", auth=("admin", PASSWORD), trust_env=False).status_code == 200
+        assert run_service_validator(url, tmp_path) > 500
