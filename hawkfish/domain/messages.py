@@ -186,6 +186,33 @@ EVENTS_DROPPED = _own(
     resolution="Read the resources of interest again, since what is known of them may be out of date.",
 )
 
+_ACCOUNT = Argument(description="The name of the account.")
+_VERB = Argument(description="What was asked for, such as systems.reset.")
+REQUEST_ALLOWED = _own(
+    "RequestAllowed",
+    "'%1' did '%2'.",
+    "An account did something to the resource; an entry of the audit trail.",
+    _ACCOUNT,
+    _VERB,
+)
+REQUEST_DENIED = _own(
+    "RequestDenied",
+    "'%1' was refused '%2'.",
+    "An account asked for something that it may not do to the resource; an entry of the audit trail.",
+    _ACCOUNT,
+    _VERB,
+    severity=Severity.WARNING,
+    resolution="If the account is to do this, give it a role with the privilege that it needs.",
+)
+REQUEST_FAILED = _own(
+    "RequestFailed",
+    "'%2' failed for '%1'.",
+    "An account asked for something that could not be done to the resource; an entry of the audit trail.",
+    _ACCOUNT,
+    _VERB,
+    severity=Severity.WARNING,
+)
+
 OWN_MESSAGES: tuple[OwnMessage, ...] = (
     SYSTEM_MIGRATING,
     SYSTEM_MIGRATED,
@@ -195,4 +222,7 @@ OWN_MESSAGES: tuple[OwnMessage, ...] = (
     VOLUME_DETACHED,
     VOLUME_RESIZED,
     EVENTS_DROPPED,
+    REQUEST_ALLOWED,
+    REQUEST_DENIED,
+    REQUEST_FAILED,
 )

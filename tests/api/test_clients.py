@@ -112,10 +112,10 @@ def test_the_redfish_utilities_list_parts_and_logs(url: str, system: str) -> Non
     inventory = run_tool(url, "rf_sys_inventory.py", "-details")
     for words in ("Processor: CPU1", "x86 CPU 2 Cores", "1024MB DRAM", "5GB OEM Drive", "SerialNumber: disk1-"):
         assert words in inventory
-    assert "systems.create was allowed" in run_tool(url, "rf_logs.py", "-m", system, "-l", "Audit")
+    assert "'admin' did 'systems.create'" in run_tool(url, "rf_logs.py", "-m", system, "-l", "Audit")
     run_tool(url, "rf_logs.py", "-s", system, "-l", "Events", "-clear")
     run_tool(url, "rf_logs.py", "-m", system, "-l", "Audit", "-clear")
-    assert "systems.create" not in run_tool(url, "rf_logs.py", "-m", system, "-l", "Audit")
+    assert "'systems.create'" not in run_tool(url, "rf_logs.py", "-m", system, "-l", "Audit")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from hawkfish.domain.messages import RESOURCE_POWERED_ON, RESOURCE_STATUS_WARNING
+from hawkfish.testing.waiting import wait_until
 from tests.api.installation import Api
 
 SYSTEMS = "/redfish/v1/Systems"
@@ -55,6 +56,19 @@ def test_the_log_of_a_system_tells_what_happened(api: Api, system: dict[str, Any
         shown = api.get(entry["@odata.id"]).json
         assert shown.items() >= entry.items()
         assert shown["Id"] == entry["@odata.id"].rpartition("/")[2]
+
+
+def test_what_really_happens_is_told(api: Api, system: dict[str, Any]) -> None:
+    entries = f"{system['@odata.id']}/LogServices/Events/Entries"
+
+    def told() -> list[str]:
+        return [entry["MessageId"].rpartition(".")[2] for entry in reversed(api.get(entries).json["Members"])]
+
+    for reset_type, message in (("On", "ResourcePoweredOn"), ("ForceOff", "ResourcePoweredOff")):
+        target = f"{system['@odata.id']}/Actions/ComputerSystem.Reset"
+        assert api.finish(api.post(target, {"ResetType": reset_type})).status_code == 204
+        wait_until(lambda message=message: message in told(), message)  # type: ignore[misc]  # bound now
+    assert told().index("ResourcePoweredOn") < told().index("ResourcePoweredOff")
 
 
 def test_entries_are_paged(api: Api, system: dict[str, Any]) -> None:
@@ -110,14 +124,15 @@ def test_the_manager_shows_administrators_who_did_what(api: Api, system: dict[st
     assert refused.status_code == 403
     (address,) = (item["@odata.id"] for item in api.get(manager["LogServices"]["@odata.id"]).json["Members"])
     service = api.get(address).json
-    assert (service["Id"], service["LogEntryType"], service["LogPurposes"]) == ("Audit", "OEM", ["Security"])
+    assert (service["Id"], service["LogEntryType"], service["LogPurposes"]) == ("Audit", "Event", ["Security"])
     entries = api.get(service["Entries"]["@odata.id"]).json["Members"]
     newest, oldest = entries[0], entries[-1]
-    assert (newest["Username"], newest["Severity"], newest["EntryType"]) == (reader["UserName"], "Warning", "Oem")
-    assert newest["Message"].startswith(f"{reader['UserName']}: systems.update was denied")
-    assert newest["Message"].endswith("from 127.0.0.1).")
+    assert (newest["Username"], newest["Severity"]) == (reader["UserName"], "Warning")
+    assert newest["MessageId"] == "HawkFish.1.0.RequestDenied"
+    assert newest["Message"].startswith(f"'{reader['UserName']}' was refused 'systems.update'. (")
+    assert newest["Message"].endswith("from 127.0.0.1)")
     assert (oldest["Username"], oldest["Severity"]) == ("admin", "OK")
-    assert oldest["Message"].startswith("admin: systems.create was allowed")
+    assert oldest["Message"].startswith("'admin' did 'systems.create'. (")
     assert api.get(newest["@odata.id"]).json["Message"] == newest["Message"]
     # It is nothing for others: not shown, not given, not cleared.
     assert reading.get(manager["LogServices"]["@odata.id"]).json["Members"] == []

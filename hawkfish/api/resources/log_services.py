@@ -22,11 +22,16 @@ from hawkfish.api.schemas.systems import NoParametersSchema
 from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord
 from hawkfish.domain.events import Event
 from hawkfish.domain.logs import LogClearing, LogEntry, SystemLog
+from hawkfish.domain.messages import REQUEST_ALLOWED, REQUEST_DENIED, REQUEST_FAILED
 from hawkfish.domain.systems import System
 from hawkfish.errors import NotFound
 
 PURPOSES = {SystemLog.EVENTS: "Operations", SystemLog.AUDIT: "Security"}
-ENTRY_TYPES = {SystemLog.EVENTS: "Event", SystemLog.AUDIT: "OEM"}
+REQUESTS = {
+    AuditOutcome.ALLOWED: REQUEST_ALLOWED,
+    AuditOutcome.DENIED: REQUEST_DENIED,
+    AuditOutcome.FAILED: REQUEST_FAILED,
+}
 TITLES = {SystemLog.EVENTS: "Events of the system", SystemLog.AUDIT: "Audit trail of the system"}
 ENTRIES_AT_ONCE = 200
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
@@ -45,7 +50,7 @@ def log_service_document(address: str, log: SystemLog, clearing: LogClearing, ma
         **{"@odata.id": address, "@odata.type": "#LogService.v1_9_0.LogService"},
         Id=log,
         Name=TITLES[log],
-        LogEntryType=ENTRY_TYPES[log],
+        LogEntryType="Event",
         LogPurposes=[PURPOSES[log]],
         OverWritePolicy="WrapsWhenFull",
         MaxNumberOfRecords=max_records,
@@ -72,6 +77,7 @@ def log_entry_document(entries: str, entry: LogEntry, system: System) -> Documen
         **{"@odata.id": f"{entries}/{entry.id}", "@odata.type": "#LogEntry.v1_21_0.LogEntry"},
         Id=str(entry.id),
         Name=f"Log entry {entry.id}",
+        EntryType="Event",
         Created=timestamp(entry.at),
         Links={"OriginOfCondition": link(links.SYSTEMS, system.id)},
         **(_event_properties(entry) if isinstance(entry, Event) else _audit_properties(entry)),
@@ -81,7 +87,6 @@ def log_entry_document(entries: str, entry: LogEntry, system: System) -> Documen
 
 def _event_properties(event: Event) -> dict[str, Any]:
     return {
-        "EntryType": "Event",
         "Severity": event.severity,
         "MessageId": event.message_id,
         "MessageArgs": list(event.arguments),
@@ -93,16 +98,18 @@ def _event_properties(event: Event) -> dict[str, Any]:
 
 
 def _audit_properties(record: AuditRecord) -> dict[str, Any]:
+    message, arguments = REQUESTS[record.outcome], (record.user_name, record.verb)
     facts = [f"{name} {value}" for name, value in sorted(record.details.items())]
     if record.address is not None:
         # OriginAddress wants a URI, and the trail has the address alone.
         facts.append(f"from {record.address}")
     return {
-        "EntryType": "Oem",
-        "OemRecordFormat": "HawkFish audit record",
-        "Severity": "OK" if record.outcome is AuditOutcome.ALLOWED else "Warning",
-        "Message": f"{record.user_name}: {record.verb} was {record.outcome}"
-        + (f" ({', '.join(facts)})." if facts else "."),
+        "Severity": message.severity,
+        "MessageId": message.id,
+        "MessageArgs": list(arguments),
+        "Message": f"{sentence(message.id, arguments)} ({', '.join(facts)})"
+        if facts
+        else sentence(message.id, arguments),
         "Username": record.user_name,
     }
 
