@@ -1,234 +1,305 @@
-"""The part of the compute drivers' contract that speaks of a host's storage manager."""
+"""The contract of a host's storage manager: subclass `HostStorageContract` and supply one fixture.
+
+A driver whose record provides `HOST_STORAGE` fills it besides `ComputeDriverContract`::
+
+    class TestAcmeHostStorage(HostStorageContract):
+        @pytest.fixture
+        def new_storage(self, new_driver):
+            return new_driver  # a callable that gives another object for the same host
+"""
 
 from __future__ import annotations
 
 import io
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
-from uuid import UUID, uuid4
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
-from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.storage import PoolDefinition, PoolKind, VolumeFormat, VolumeSpec
-from hawkfish.errors import AlreadyExists, ForeignObject, HawkFishError
-from hawkfish.plugins.compute import offered_capabilities
+from hawkfish.domain.storage import PoolDefinition, VolumeFacts, VolumeFormat, VolumeSpec
+from hawkfish.errors import Aborted, AlreadyExists, ForeignObject, HawkFishError
+from hawkfish.plugins.compute import HostStorage
 from hawkfish.plugins.control import OperationControl
-from hawkfish.plugins.files import write_empty_qcow2
-from hawkfish.testing.gates import needs
+from hawkfish.testing.volume_machine import VolumeMachine, Volumes, run_machine
+from hawkfish.testing.volumes import MIB, PoolFixtures, empty_qcow2, random_bytes
 
-MIB = 2**20
-STORAGE = ComputeCapability.HOST_STORAGE
-
-
-def random_bytes(length: int, seed: int = 1) -> bytes:
-    """Bytes that no format begins with and no two seeds share."""
-    return b"\x00hawkfish" + random.Random(seed).randbytes(length - 9)  # noqa: S311  test data, not a secret
+NewStorage = Callable[[], HostStorage]
+HOSTILE_NAMES = ["../escape", "a/b", ".", "..", "", "/etc/passwd", "line\nfeed", "nul\0byte", "-rf", "x" * 300]
 
 
-def empty_qcow2(virtual_bytes: int) -> bytes:
-    """A complete qcow2 image."""
-    stream = io.BytesIO()
-    write_empty_qcow2(stream, virtual_bytes)
-    return stream.getvalue()
-
-
-class HostStorageContract:
-    """What the `HostStorage` of a driver must do. Part of `ComputeDriverContract`; not for use alone."""
-
-    INSTALLATION: ClassVar[str] = "11111111-1111-4111-8111-111111111111"
-    OTHER_INSTALLATION: ClassVar[str] = "22222222-2222-4222-8222-222222222222"
+class HostStorageContract(PoolFixtures):
+    """What the `HostStorage` of a driver must do."""
 
     @pytest.fixture
-    def made_machines(self) -> list[UUID]:
-        """Ids of machines that may have been made."""
-        return []
-
-    def _remove_machines(self, driver: Any, new_driver: Callable[..., Any], made_machines: list[UUID]) -> None:
-        """Removes what a test made, each machine by the installation that made it."""
-        driver.open()
-        owners = {self.INSTALLATION: driver}
-        for machine in driver.list_machines():
-            if machine.id in made_machines and machine.stamp is not None:
-                owner = machine.stamp.installation_id
-                if owner not in owners:
-                    owners[owner] = new_driver(owner)
-                owners[owner].power_off_machine(machine.id)
-                owners[owner].remove_machine(machine.id)
+    def new_storage(self) -> NewStorage:
+        """Supply this: a callable that gives another object for the storage of one host, which has none of our pools."""
+        pytest.fail("The subclass of HostStorageContract must have a fixture new_storage.")
 
     @pytest.fixture
-    def pool_target(self, tmp_path: Path) -> PurePosixPath:
-        """A folder on the host that does not exist yet, for a pool of kind DIRECTORY. Override it for a remote host."""
-        return PurePosixPath(tmp_path / "pool")
+    def storage_examples(self) -> int:
+        """How many random orders of calls are tried; fewer where a call takes long."""
+        return 20
 
     @pytest.fixture
-    def pool_definition(self, pool_target: PurePosixPath) -> PoolDefinition:
-        """A definition that the host can keep."""
-        return PoolDefinition(name=f"hf-contract-{uuid4().hex[:8]}", kind=PoolKind.DIRECTORY, target=pool_target)
+    def storage(self, new_storage: NewStorage) -> HostStorage:
+        """The storage under test."""
+        return new_storage()
 
     @pytest.fixture
-    def pool(
-        self,
-        driver: Any,
-        pool_definition: PoolDefinition,
-        new_driver: Callable[..., Any],
-        made_machines: list[UUID],
-    ) -> Iterator[str]:
-        """The name of a started empty pool, where the driver keeps storage; it is emptied and forgotten afterwards."""
-        if STORAGE not in offered_capabilities(driver, driver.probe()):
-            yield "none"
-            return
-        driver.define_pool(pool_definition)
-        driver.start_pool(pool_definition.name)
-        yield pool_definition.name
-        self._remove_machines(driver, new_driver, made_machines)  # they have volumes open
-        driver.define_pool(pool_definition)
-        driver.start_pool(pool_definition.name)
-        for volume in driver.list_volumes(pool_definition.name):
-            driver.delete_volume(pool_definition.name, volume.name)
-        driver.stop_pool(pool_definition.name)
-        driver.remove_pool(pool_definition.name)
+    def pool(self, storage: HostStorage, pool_definition: PoolDefinition) -> Iterator[str]:
+        """The name of a started empty pool; it is emptied and forgotten afterwards."""
+        name = pool_definition.name
+        storage.define_pool(pool_definition)
+        storage.start_pool(name)
+        yield name
+        storage.define_pool(pool_definition)
+        storage.start_pool(name)
+        for volume in storage.list_volumes(name):
+            storage.delete_volume(name, volume.name)
+        storage.stop_pool(name)
+        storage.remove_pool(name)
 
-    @needs(STORAGE)
+    # --- pools -------------------------------------------------------------------------------------------------------
+
     def test_a_pool_is_defined_and_started_twice_as_once(
-        self, driver: Any, pool: str, pool_definition: PoolDefinition
+        self, storage: HostStorage, pool: str, pool_definition: PoolDefinition
     ) -> None:
-        driver.define_pool(pool_definition)
-        driver.start_pool(pool)
-        assert driver.pool_path(pool) == str(pool_definition.target)
-        stats = driver.pool_stats(pool)
+        storage.define_pool(pool_definition)
+        storage.start_pool(pool)
+        assert storage.pool_path(pool) == str(pool_definition.target)
+        stats = storage.pool_stats(pool)
         assert stats.capacity_bytes > 0
         assert 0 <= stats.available_bytes <= stats.capacity_bytes
-        assert driver.list_volumes(pool) == ()
+        assert storage.list_volumes(pool) == ()
 
-    @needs(STORAGE)
     def test_a_pool_of_that_name_elsewhere_is_left_alone(
-        self, driver: Any, pool: str, pool_definition: PoolDefinition
+        self, storage: HostStorage, pool: str, pool_definition: PoolDefinition
     ) -> None:
         with pytest.raises(ForeignObject):
-            driver.define_pool(replace(pool_definition, target=pool_definition.target.with_name("elsewhere")))
-        assert driver.pool_path(pool) == str(pool_definition.target)
+            storage.define_pool(replace(pool_definition, target=pool_definition.target.with_name("elsewhere")))
+        assert storage.pool_path(pool) == str(pool_definition.target)
 
-    @needs(STORAGE)
     def test_a_pool_is_stopped_and_forgotten_and_its_volumes_stay(
-        self, driver: Any, pool: str, pool_definition: PoolDefinition
+        self, storage: HostStorage, pool: str, pool_definition: PoolDefinition
     ) -> None:
-        made = driver.create_volume(pool, VolumeSpec(name="stays", capacity_bytes=MIB))
+        made = storage.create_volume(pool, VolumeSpec(name="stays", capacity_bytes=MIB))
         for _ in range(2):
-            driver.stop_pool(pool)
+            storage.stop_pool(pool)
         for _ in range(2):
-            driver.remove_pool(pool)
-        driver.define_pool(pool_definition)
-        driver.start_pool(pool)
-        assert driver.find_volume(pool, "stays") == made
+            storage.remove_pool(pool)
+        storage.define_pool(pool_definition)
+        storage.start_pool(pool)
+        assert storage.find_volume(pool, "stays") == made
 
-    @needs(STORAGE)
-    def test_absent_pools_are_stopped_and_removed_with_success(self, driver: Any) -> None:
-        driver.stop_pool("hf-contract-absent")
-        driver.remove_pool("hf-contract-absent")
+    def test_absent_pools_are_stopped_and_removed_with_success(self, storage: HostStorage) -> None:
+        storage.stop_pool("hf-contract-absent")
+        storage.remove_pool("hf-contract-absent")
 
-    @needs(STORAGE)
     @pytest.mark.parametrize("kind", [VolumeFormat.RAW, VolumeFormat.QCOW2])
-    def test_a_volume_is_made_found_and_listed(self, driver: Any, pool: str, kind: VolumeFormat) -> None:
+    def test_a_volume_is_made_found_and_listed(self, storage: HostStorage, pool: str, kind: VolumeFormat) -> None:
         spec = VolumeSpec(name="one", capacity_bytes=8 * MIB, format=kind)
-        assert driver.find_volume(pool, "one") is None
-        made = driver.create_volume(pool, spec)
+        assert storage.find_volume(pool, "one") is None
+        made = storage.create_volume(pool, spec)
         assert (made.name, made.capacity_bytes, made.format) == ("one", 8 * MIB, kind)
-        assert PurePosixPath(made.path).parent == PurePosixPath(driver.pool_path(pool))
-        assert driver.create_volume(pool, spec) == made
-        assert driver.find_volume(pool, "one") == made
-        assert driver.list_volumes(pool) == (made,)
+        assert PurePosixPath(made.path).parent == PurePosixPath(storage.pool_path(pool))
+        assert storage.create_volume(pool, spec) == made
+        assert storage.find_volume(pool, "one") == made
+        assert storage.list_volumes(pool) == (made,)
 
-    @needs(STORAGE)
     @pytest.mark.parametrize(
         "change", [{"capacity_bytes": 9 * MIB}, {"format": VolumeFormat.RAW}], ids=["size", "format"]
     )
-    def test_a_different_volume_of_that_name_is_refused(self, driver: Any, pool: str, change: dict[str, Any]) -> None:
-        spec = VolumeSpec(name="taken", capacity_bytes=8 * MIB)
-        made = driver.create_volume(pool, spec)
-        with pytest.raises(AlreadyExists):
-            driver.create_volume(pool, replace(spec, **change))
-        assert driver.find_volume(pool, "taken") == made
-
-    @needs(STORAGE)
-    def test_volumes_are_found_by_every_driver_of_the_host(
-        self, driver: Any, pool: str, new_driver: Callable[..., Any]
+    def test_a_different_volume_of_that_name_is_refused(
+        self, storage: HostStorage, pool: str, change: dict[str, Any]
     ) -> None:
-        other = new_driver()
-        made = driver.create_volume(pool, VolumeSpec(name="seen", capacity_bytes=MIB))
+        spec = VolumeSpec(name="taken", capacity_bytes=8 * MIB)
+        made = storage.create_volume(pool, spec)
+        with pytest.raises(AlreadyExists):
+            storage.create_volume(pool, replace(spec, **change))
+        assert storage.find_volume(pool, "taken") == made
+
+    def test_volumes_are_found_by_every_object_for_the_host(
+        self, storage: HostStorage, pool: str, new_storage: NewStorage
+    ) -> None:
+        other = new_storage()
+        made = storage.create_volume(pool, VolumeSpec(name="seen", capacity_bytes=MIB))
         assert other.find_volume(pool, "seen") == made
         other.delete_volume(pool, "seen")
-        assert driver.find_volume(pool, "seen") is None
+        assert storage.find_volume(pool, "seen") is None
 
-    @needs(STORAGE)
-    def test_deleting_is_success_also_for_the_absent(self, driver: Any, pool: str) -> None:
-        driver.create_volume(pool, VolumeSpec(name="gone", capacity_bytes=MIB))
+    def test_deleting_is_success_also_for_the_absent(self, storage: HostStorage, pool: str) -> None:
+        storage.create_volume(pool, VolumeSpec(name="gone", capacity_bytes=MIB))
         for _ in range(2):
-            driver.delete_volume(pool, "gone")
-            assert driver.find_volume(pool, "gone") is None
+            storage.delete_volume(pool, "gone")
+            assert storage.find_volume(pool, "gone") is None
 
-    @needs(STORAGE)
-    @pytest.mark.parametrize("name", ["../escape", "a/b", ".", "..", ""])
-    def test_names_that_leave_the_pool_are_refused(self, driver: Any, pool: str, name: str) -> None:
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_names_that_leave_the_pool_are_refused(self, storage: HostStorage, pool: str, name: str) -> None:
+        source = storage.create_volume(pool, VolumeSpec(name="source", capacity_bytes=MIB))
+        for attempt in (
+            lambda: storage.create_volume(pool, VolumeSpec(name=name, capacity_bytes=MIB)),
+            lambda: storage.clone_volume(pool, "source", VolumeSpec(name=name, capacity_bytes=MIB)),
+            lambda: storage.resize_volume(pool, name, 2 * MIB),
+            lambda: storage.upload_volume(pool, name, io.BytesIO(b"x"), 1),
+            lambda: list(storage.download_volume(pool, name)),
+        ):
+            with pytest.raises(HawkFishError):
+                attempt()
+        assert storage.list_volumes(pool) == (source,)
+
+    @pytest.mark.parametrize("capacity", [0, -1, 2**63, 2**80])
+    def test_sizes_without_sense_are_refused(self, storage: HostStorage, pool: str, capacity: int) -> None:
         with pytest.raises(HawkFishError):
-            driver.create_volume(pool, VolumeSpec(name=name, capacity_bytes=MIB))
-        assert driver.list_volumes(pool) == ()
+            storage.create_volume(pool, VolumeSpec(name="absurd", capacity_bytes=capacity))
+        assert storage.find_volume(pool, "absurd") is None
 
-    @needs(STORAGE)
+    def test_what_is_not_there_is_not_worked_on(self, storage: HostStorage, pool: str) -> None:
+        for attempt in (
+            lambda: storage.resize_volume(pool, "absent", MIB),
+            lambda: storage.clone_volume(pool, "absent", VolumeSpec(name="copy", capacity_bytes=MIB)),
+            lambda: storage.upload_volume(pool, "absent", io.BytesIO(b"x"), 1),
+            lambda: list(storage.download_volume(pool, "absent")),
+            lambda: storage.create_volume("hf-contract-absent", VolumeSpec(name="one", capacity_bytes=MIB)),
+            lambda: storage.pool_stats("hf-contract-absent"),
+        ):
+            with pytest.raises(HawkFishError):
+                attempt()
+        assert storage.list_volumes(pool) == ()
+
     @pytest.mark.parametrize("kind", [VolumeFormat.RAW, VolumeFormat.QCOW2])
-    def test_a_volume_grows_and_never_shrinks(self, driver: Any, pool: str, kind: VolumeFormat) -> None:
-        driver.create_volume(pool, VolumeSpec(name="grows", capacity_bytes=8 * MIB, format=kind))
+    def test_a_volume_grows_and_never_shrinks(self, storage: HostStorage, pool: str, kind: VolumeFormat) -> None:
+        storage.create_volume(pool, VolumeSpec(name="grows", capacity_bytes=8 * MIB, format=kind))
         for _ in range(2):
-            assert driver.resize_volume(pool, "grows", 16 * MIB).capacity_bytes == 16 * MIB
+            assert storage.resize_volume(pool, "grows", 16 * MIB).capacity_bytes == 16 * MIB
         with pytest.raises(HawkFishError):
-            driver.resize_volume(pool, "grows", 8 * MIB)
-        found = driver.find_volume(pool, "grows")
+            storage.resize_volume(pool, "grows", 8 * MIB)
+        found = _found(storage, pool, "grows")
         assert (found.capacity_bytes, found.format) == (16 * MIB, kind)
 
-    @needs(STORAGE)
-    def test_what_is_written_to_a_raw_volume_is_read_back(self, driver: Any, pool: str) -> None:
+    def test_what_is_written_to_a_raw_volume_is_read_back(self, storage: HostStorage, pool: str) -> None:
         content = random_bytes(3 * MIB)
-        driver.create_volume(pool, VolumeSpec(name="bytes", capacity_bytes=3 * MIB, format=VolumeFormat.RAW))
+        storage.create_volume(pool, VolumeSpec(name="bytes", capacity_bytes=3 * MIB, format=VolumeFormat.RAW))
         done: list[int] = []
-        driver.upload_volume(pool, "bytes", io.BytesIO(content), len(content), OperationControl(progress=done.append))
-        assert b"".join(driver.download_volume(pool, "bytes")) == content
+        storage.upload_volume(pool, "bytes", io.BytesIO(content), len(content), OperationControl(progress=done.append))
+        assert b"".join(storage.download_volume(pool, "bytes")) == content
         assert done == sorted(done)
         assert done[-1] == len(content)
-        assert driver.find_volume(pool, "bytes").capacity_bytes == 3 * MIB
+        assert _found(storage, pool, "bytes").capacity_bytes == 3 * MIB
 
-    @needs(STORAGE)
-    def test_a_qcow2_image_stays_one(self, driver: Any, pool: str) -> None:
+    def test_a_qcow2_image_stays_one(self, storage: HostStorage, pool: str) -> None:
         image = empty_qcow2(64 * MIB)
-        driver.create_volume(pool, VolumeSpec(name="image", capacity_bytes=16 * MIB))
-        driver.upload_volume(pool, "image", io.BytesIO(image), len(image))
-        found = driver.find_volume(pool, "image")
+        storage.create_volume(pool, VolumeSpec(name="image", capacity_bytes=16 * MIB))
+        storage.upload_volume(pool, "image", io.BytesIO(image), len(image))
+        found = _found(storage, pool, "image")
         assert (found.format, found.capacity_bytes) == (VolumeFormat.QCOW2, 64 * MIB)
-        assert b"".join(driver.download_volume(pool, "image"))[: len(image)] == image
+        assert b"".join(storage.download_volume(pool, "image"))[: len(image)] == image
 
-    @needs(STORAGE)
-    def test_a_content_that_ends_early_is_an_error(self, driver: Any, pool: str) -> None:
-        driver.create_volume(pool, VolumeSpec(name="short", capacity_bytes=MIB, format=VolumeFormat.RAW))
+    def test_a_content_that_ends_early_is_an_error(self, storage: HostStorage, pool: str) -> None:
+        storage.create_volume(pool, VolumeSpec(name="short", capacity_bytes=MIB, format=VolumeFormat.RAW))
         with pytest.raises(HawkFishError):
-            driver.upload_volume(pool, "short", io.BytesIO(b"too short"), MIB)
+            storage.upload_volume(pool, "short", io.BytesIO(b"too short"), MIB)
 
-    @needs(STORAGE)
-    def test_a_clone_has_the_content_and_a_life_of_its_own(self, driver: Any, pool: str) -> None:
+    def test_a_clone_has_the_content_and_a_life_of_its_own(self, storage: HostStorage, pool: str) -> None:
         content = random_bytes(MIB)
-        driver.create_volume(pool, VolumeSpec(name="source", capacity_bytes=MIB, format=VolumeFormat.RAW))
-        driver.upload_volume(pool, "source", io.BytesIO(content), MIB)
+        storage.create_volume(pool, VolumeSpec(name="source", capacity_bytes=MIB, format=VolumeFormat.RAW))
+        storage.upload_volume(pool, "source", io.BytesIO(content), MIB)
         spec = VolumeSpec(name="copy", capacity_bytes=2 * MIB, format=VolumeFormat.RAW)
         for _ in range(2):
-            copy = driver.clone_volume(pool, "source", spec)
+            copy = storage.clone_volume(pool, "source", spec)
             assert (copy.name, copy.capacity_bytes, copy.format) == ("copy", 2 * MIB, VolumeFormat.RAW)
-        driver.delete_volume(pool, "source")
-        assert b"".join(driver.download_volume(pool, "copy")) == content + bytes(MIB)
+        storage.delete_volume(pool, "source")
+        assert b"".join(storage.download_volume(pool, "copy")) == content + bytes(MIB)
 
-    @needs(STORAGE)
-    def test_a_clone_smaller_than_its_source_is_refused(self, driver: Any, pool: str) -> None:
-        driver.create_volume(pool, VolumeSpec(name="source", capacity_bytes=2 * MIB))
+    @pytest.mark.parametrize("kind", [VolumeFormat.RAW, VolumeFormat.QCOW2])
+    def test_a_clone_and_its_source_grow_apart(self, storage: HostStorage, pool: str, kind: VolumeFormat) -> None:
+        storage.create_volume(pool, VolumeSpec(name="source", capacity_bytes=MIB, format=kind))
+        copy = storage.clone_volume(pool, "source", VolumeSpec(name="copy", capacity_bytes=MIB, format=kind))
+        storage.resize_volume(pool, "source", 2 * MIB)
+        assert _found(storage, pool, "copy").capacity_bytes == copy.capacity_bytes
+        storage.resize_volume(pool, "copy", 3 * MIB)
+        assert _found(storage, pool, "source").capacity_bytes == 2 * MIB
+
+    def test_a_clone_smaller_than_its_source_is_refused(self, storage: HostStorage, pool: str) -> None:
+        storage.create_volume(pool, VolumeSpec(name="source", capacity_bytes=2 * MIB))
         with pytest.raises(HawkFishError):
-            driver.clone_volume(pool, "source", VolumeSpec(name="copy", capacity_bytes=MIB))
-        assert driver.find_volume(pool, "copy") is None
+            storage.clone_volume(pool, "source", VolumeSpec(name="copy", capacity_bytes=MIB))
+        assert storage.find_volume(pool, "copy") is None
+
+    def test_an_upload_ends_when_nobody_wants_it_any_more(self, storage: HostStorage, pool: str) -> None:
+        size = 16 * MIB
+        storage.create_volume(pool, VolumeSpec(name="unwanted", capacity_bytes=size, format=VolumeFormat.RAW))
+        content, done = io.BytesIO(random_bytes(size)), list[int]()
+
+        def check() -> None:
+            if done:
+                raise Aborted("nobody wants it")
+
+        with pytest.raises(Aborted, match="nobody wants it"):
+            storage.upload_volume(pool, "unwanted", content, size, OperationControl(check=check, progress=done.append))
+        assert done[-1] < size
+        storage.delete_volume(pool, "unwanted")
+        assert storage.list_volumes(pool) == ()
+
+    def test_work_that_is_not_wanted_from_the_start_does_nothing(self, storage: HostStorage, pool: str) -> None:
+        made = storage.create_volume(pool, VolumeSpec(name="source", capacity_bytes=MIB))
+
+        def check() -> None:
+            raise Aborted("nobody wants it")
+
+        control = OperationControl(check=check)
+        with pytest.raises(Aborted):
+            storage.clone_volume(pool, "source", VolumeSpec(name="copy", capacity_bytes=MIB), control)
+        with pytest.raises(Aborted):
+            storage.resize_volume(pool, "source", 2 * MIB, control)
+        assert storage.list_volumes(pool) == (made,)
+
+    def test_any_order_of_calls_ends_as_expected(
+        self, storage: HostStorage, pool: str, pool_definition: PoolDefinition, storage_examples: int
+    ) -> None:
+        volumes = _StorageVolumes(storage, pool_definition)
+        run_machine(lambda: VolumeMachine(volumes, frozenset({VolumeFormat.RAW, VolumeFormat.QCOW2})), storage_examples)
+
+
+def _found(storage: HostStorage, pool: str, name: str) -> VolumeFacts:
+    facts = storage.find_volume(pool, name)
+    assert facts is not None
+    return facts
+
+
+class _StorageVolumes(Volumes):
+    def __init__(self, storage: HostStorage, definition: PoolDefinition) -> None:
+        self._storage = storage
+        self._definition = definition
+        self._pool = definition.name
+
+    def create(self, spec: VolumeSpec) -> VolumeFacts:
+        return self._storage.create_volume(self._pool, spec)
+
+    def delete(self, name: str) -> None:
+        self._storage.delete_volume(self._pool, name)
+
+    def find(self, name: str) -> VolumeFacts | None:
+        return self._storage.find_volume(self._pool, name)
+
+    def list(self) -> Sequence[VolumeFacts]:
+        return self._storage.list_volumes(self._pool)
+
+    def restart(self) -> None:
+        self._storage.stop_pool(self._pool)
+        self._storage.remove_pool(self._pool)
+        self._storage.define_pool(self._definition)
+        self._storage.start_pool(self._pool)
+
+    def resize(self, name: str, capacity_bytes: int) -> VolumeFacts:
+        return self._storage.resize_volume(self._pool, name, capacity_bytes)
+
+    def clone(self, source: str, spec: VolumeSpec) -> VolumeFacts:
+        return self._storage.clone_volume(self._pool, source, spec)
+
+    def write(self, name: str, content: io.BytesIO, length: int) -> None:
+        self._storage.upload_volume(self._pool, name, content, length)
+
+    def read(self, name: str) -> bytes:
+        return b"".join(self._storage.download_volume(self._pool, name))

@@ -18,39 +18,31 @@ Example::
 
 from __future__ import annotations
 
-import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hawkfish.domain.storage import BlockDevice, FilePath, NetworkDisk, VolumeFormat, VolumeSpec
-from hawkfish.errors import AlreadyExists, HawkFishError, NotFound
+from hawkfish.domain.storage import BlockDevice, FilePath, NetworkDisk, VolumeFacts, VolumeFormat, VolumeSpec
+from hawkfish.errors import Aborted, AlreadyExists, HawkFishError, NotFound
 from hawkfish.plugins.compute import PoolHost
 from hawkfish.plugins.control import OperationControl
-from hawkfish.plugins.storage import POOL_CAPABILITY_INTERFACES, PoolCapability, StoragePool
-from hawkfish.testing.host_storage import MIB, empty_qcow2, random_bytes
+from hawkfish.plugins.storage import (
+    POOL_CAPABILITY_INTERFACES,
+    PoolCapability,
+    StoragePool,
+    SupportsClone,
+    SupportsContent,
+    SupportsResize,
+)
+from hawkfish.testing.gates import needs_pool
+from hawkfish.testing.volume_machine import VolumeMachine, Volumes, run_machine
+from hawkfish.testing.volumes import MIB, empty_qcow2, random_bytes
 
 Capability = PoolCapability
 NewPool = Callable[[], StoragePool]
-
-
-def needs_pool(capability: PoolCapability) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Runs a test (with a parameter `pool`) where the record provides the capability; elsewhere the code must lack it."""
-
-    def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(test)
-        def gated(self: Any, pool: StoragePool, provides: frozenset[PoolCapability], **fixtures: Any) -> None:
-            if capability in provides:
-                test(self, pool=pool, provides=provides, **fixtures)
-            else:
-                assert not isinstance(pool, POOL_CAPABILITY_INTERFACES[capability])
-
-        return gated
-
-    return decorate
 
 
 class StoragePoolContract:
@@ -75,6 +67,11 @@ class StoragePoolContract:
     def volume_bytes(self) -> int:
         """A capacity that the pool gives exactly."""
         return 8 * MIB
+
+    @pytest.fixture
+    def pool_examples(self) -> int:
+        """How many random orders of calls are tried; fewer where a call takes long."""
+        return 40
 
     @pytest.fixture
     def made_volumes(self) -> list[str]:
@@ -183,9 +180,7 @@ class StoragePoolContract:
             pool.connect(pool_host, "one")
 
     @needs_pool(Capability.RESIZE)
-    def test_a_volume_grows_and_never_shrinks(
-        self, pool: Any, provides: frozenset[PoolCapability], pool_host: PoolHost, spec: VolumeSpec
-    ) -> None:
+    def test_a_volume_grows_and_never_shrinks(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
         pool.create(pool_host, spec)
         for _ in range(2):
             grown = pool.resize(pool_host, spec.name, 2 * spec.capacity_bytes)
@@ -195,9 +190,7 @@ class StoragePoolContract:
         assert pool.find(pool_host, spec.name) == grown
 
     @needs_pool(Capability.CONTENT)
-    def test_what_is_written_is_read_back(
-        self, pool: Any, provides: frozenset[PoolCapability], pool_host: PoolHost, spec: VolumeSpec
-    ) -> None:
+    def test_what_is_written_is_read_back(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
         for kind in sorted(pool.formats & {VolumeFormat.RAW, VolumeFormat.QCOW2}):
             raw = kind is VolumeFormat.RAW
             content = random_bytes(spec.capacity_bytes) if raw else empty_qcow2(spec.capacity_bytes)
@@ -209,12 +202,94 @@ class StoragePoolContract:
             pool.delete(pool_host, spec.name)
 
     @needs_pool(Capability.CLONE)
-    def test_a_clone_has_a_life_of_its_own(
-        self, pool: Any, provides: frozenset[PoolCapability], pool_host: PoolHost, spec: VolumeSpec
-    ) -> None:
+    def test_a_clone_has_a_life_of_its_own(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
         pool.create(pool_host, replace(spec, name="source"))
         for _ in range(2):
             copy = pool.clone(pool_host, "source", replace(spec, name="copy"))
             assert (copy.name, copy.capacity_bytes) == ("copy", spec.capacity_bytes)
         pool.delete(pool_host, "source")
         assert pool.find(pool_host, "copy") == copy
+
+    @needs_pool(Capability.THIN)
+    def test_what_is_not_written_takes_no_room(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
+        large = replace(spec, capacity_bytes=8 * spec.capacity_bytes)
+        assert pool.create(pool_host, large).allocated_bytes < large.capacity_bytes / 2
+
+    @needs_pool(Capability.ONLINE_RESIZE)
+    def test_a_pool_that_grows_volumes_in_use_grows_others_too(
+        self, pool: Any, provides: frozenset[PoolCapability]
+    ) -> None:
+        assert Capability.RESIZE in provides
+
+    @needs_pool(Capability.CLONE)
+    def test_a_clone_smaller_than_its_source_is_refused(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
+        pool.create(pool_host, replace(spec, name="source", capacity_bytes=2 * spec.capacity_bytes))
+        with pytest.raises(HawkFishError):
+            pool.clone(pool_host, "source", replace(spec, name="copy"))
+        assert pool.find(pool_host, "copy") is None
+
+    @needs_pool(Capability.CONTENT)
+    def test_a_content_that_ends_early_is_an_error(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
+        pool.create(pool_host, spec)
+        with pytest.raises(HawkFishError):
+            pool.upload(pool_host, spec.name, io.BytesIO(b"too short"), spec.capacity_bytes)
+
+    @needs_pool(Capability.CONTENT)
+    def test_an_upload_ends_when_nobody_wants_it(self, pool: Any, pool_host: PoolHost, spec: VolumeSpec) -> None:
+        def check() -> None:
+            raise Aborted("nobody wants it")
+
+        pool.create(pool_host, spec)
+        content = empty_qcow2(spec.capacity_bytes) if spec.format is VolumeFormat.QCOW2 else random_bytes(MIB)
+        with pytest.raises(Aborted):
+            pool.upload(pool_host, spec.name, io.BytesIO(content), len(content), OperationControl(check=check))
+
+    def test_any_order_of_calls_ends_as_expected(
+        self, pool: StoragePool, pool_host: PoolHost, new_pool: NewPool, volume_bytes: int, pool_examples: int
+    ) -> None:
+        formats = pool.formats
+        run_machine(lambda: VolumeMachine(_PoolVolumes(new_pool, pool_host), formats, volume_bytes), pool_examples)
+
+
+class _PoolVolumes(Volumes):
+    def __init__(self, new_pool: NewPool, host: PoolHost) -> None:
+        self._new_pool = new_pool
+        self._host = host
+        self._pool: Any = new_pool()
+        self.can_resize = isinstance(self._pool, SupportsResize)
+        self.can_clone = isinstance(self._pool, SupportsClone)
+        self.can_write = isinstance(self._pool, SupportsContent)
+
+    def create(self, spec: VolumeSpec) -> VolumeFacts:
+        facts: VolumeFacts = self._pool.create(self._host, spec)
+        return facts
+
+    def delete(self, name: str) -> None:
+        self._pool.delete(self._host, name)
+
+    def find(self, name: str) -> VolumeFacts | None:
+        facts: VolumeFacts | None = self._pool.find(self._host, name)
+        return facts
+
+    def list(self) -> Sequence[VolumeFacts]:
+        facts: Sequence[VolumeFacts] = self._pool.list_volumes(self._host)
+        return facts
+
+    def restart(self) -> None:
+        self._pool.release(self._host)
+        self._pool = self._new_pool()
+        self._pool.prepare(self._host)
+
+    def resize(self, name: str, capacity_bytes: int) -> VolumeFacts:
+        facts: VolumeFacts = self._pool.resize(self._host, name, capacity_bytes)
+        return facts
+
+    def clone(self, source: str, spec: VolumeSpec) -> VolumeFacts:
+        facts: VolumeFacts = self._pool.clone(self._host, source, spec)
+        return facts
+
+    def write(self, name: str, content: io.BytesIO, length: int) -> None:
+        self._pool.upload(self._host, name, content, length)
+
+    def read(self, name: str) -> bytes:
+        return b"".join(self._pool.download(self._host, name))

@@ -39,6 +39,10 @@ def make_pool(record, tmp_path):
 
 class TestDirectoryPool(StoragePoolContract):
     @pytest.fixture
+    def volume_bytes(self):
+        return 2**20
+
+    @pytest.fixture
     def provides(self, record):
         return record.provides
 

@@ -17,7 +17,7 @@ from hawkfish.builtin.simulated.machines import HostMachines
 from hawkfish.builtin.simulated.settings import CAPABILITIES
 from hawkfish.builtin.simulated.volumes import HostVolumes
 from hawkfish.builtin.simulated.world import World
-from hawkfish.domain.hosts import HostFacts, Virtualisation
+from hawkfish.domain.hosts import ComputeCapability, HostFacts, Virtualisation
 from hawkfish.domain.machines import (
     DiskSpec,
     Firmware,
@@ -94,6 +94,12 @@ class MachineOperations:
         self._machines.remove(machine_id, self._installation)
 
     def start_machine(self, machine_id: UUID, options: StartOptions | None = None) -> MachineObservation:  # noqa: D102
+        lacks = self._world.settings[self._host].lacks
+        if options is not None and options.boot_first is not None and ComputeCapability.BOOT_OVERRIDE in lacks:
+            raise NotSupported(
+                f"The simulated host {self._host} cannot override the boot order; start the machine without.",
+                operation="start_machine",
+            )
         return self._machines.start(machine_id, options or StartOptions(), self._installation)
 
     def power_off_machine(self, machine_id: UUID) -> None:  # noqa: D102
