@@ -10,6 +10,7 @@ from hawkfish_libvirt.plugin import PROVIDES
 from hawkfish.testing.compute import ComputeDriverContract
 from hawkfish.testing.deadlines import DeadlineContract
 from hawkfish.testing.driver_fixtures import DriverFixtures
+from hawkfish.testing.guests import GuestContract
 from hawkfish.testing.host_storage import HostStorageContract
 
 pytestmark = pytest.mark.needs_libvirt
@@ -38,6 +39,14 @@ class TestLibvirtDriver(Libvirt, ComputeDriverContract):
     @pytest.fixture
     def machine_examples(self):
         return 15
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # three boots under emulation, on a machine that may be busy
+class TestLibvirtGuests(Libvirt, GuestContract):
+    @pytest.fixture
+    def guest_image(self, guest_iso):
+        return guest_iso
 
 
 class TestLibvirtHostThatHangs(Libvirt, DeadlineContract):

@@ -30,7 +30,7 @@ class SerialLogs:
         self._storage.start_pool(self._pool.name)
         spec = VolumeSpec(name=_file_name(machine_id), capacity_bytes=0, format=VolumeFormat.RAW)
         with suppress(AlreadyExists):  # the log of earlier runs, which goes on
-            self._storage.create_volume(self._pool.name, spec)
+            self._storage.create_file(self._pool.name, spec)
         return str(self._pool.target / spec.name)
 
     def read(self, machine_id: UUID, offset: int, limit: int) -> bytes:

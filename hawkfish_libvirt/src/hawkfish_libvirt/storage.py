@@ -9,9 +9,10 @@ from typing import BinaryIO, TypeVar
 import libvirt
 
 from hawkfish.domain.storage import PoolDefinition, PoolStats, VolumeFacts, VolumeFormat, VolumeSpec
-from hawkfish.errors import AlreadyExists, Conflict, ForeignObject, HostUnavailable, NotFound
+from hawkfish.errors import AlreadyExists, Conflict, ForeignObject, HostUnavailable, InvalidRequest, NotFound
 from hawkfish.plugins.compute import HostStorage
 from hawkfish.plugins.control import UNCONTROLLED, OperationControl
+from hawkfish.plugins.files import check_file_name
 from hawkfish_libvirt.calls import Beat
 from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.pool_xml import VolumeXml, build_pool, parse_pool
@@ -122,6 +123,13 @@ class LibvirtStorage(HostStorage):
 
     def create_volume(self, pool: str, spec: VolumeSpec) -> VolumeFacts:
         """See `HostStorage`."""
+        if spec.capacity_bytes < 1:
+            raise InvalidRequest(f"Volume {pool}/{spec.name} of {spec.capacity_bytes} bytes cannot be made; ask for 1.")
+        return self.create_file(pool, spec)
+
+    def create_file(self, pool: str, spec: VolumeSpec) -> VolumeFacts:
+        """The same for a file that may be empty, as a log is at first."""
+        check_file_name(spec.name)
 
         def run(raw: libvirt.virConnect) -> VolumeFacts:
             found = self._active_pool(raw, pool)
@@ -171,6 +179,7 @@ class LibvirtStorage(HostStorage):
         self, pool: str, source: str, spec: VolumeSpec, control: OperationControl = UNCONTROLLED
     ) -> VolumeFacts:
         """See `HostStorage`. libvirt neither says how far it is nor stops in the middle."""
+        check_file_name(spec.name)
         control.check()
         original = self.find_volume(pool, source)
         if original is None:
@@ -334,6 +343,8 @@ def _lookup_pool(raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool |
 
 
 def _lookup_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+    if "\0" in name:
+        return None  # libvirt would look for what stands before it
     try:
         return pool.storageVolLookupByName(name)
     except libvirt.libvirtError as error:
