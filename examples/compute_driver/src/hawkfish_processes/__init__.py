@@ -1,0 +1,1 @@
+"""A compute driver whose machines are processes."""

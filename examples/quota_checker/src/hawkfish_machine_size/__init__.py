@@ -1,0 +1,1 @@
+"""A quota checker: the size of one machine."""
