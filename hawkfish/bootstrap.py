@@ -23,6 +23,7 @@ from hawkfish.services.logs import LogService
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
 from hawkfish.services.sessions import SessionService
+from hawkfish.services.system_batches import SystemBatchTasks
 from hawkfish.services.system_tasks import SystemTasks
 from hawkfish.services.systems import SystemService
 from hawkfish.services.tasks import TaskService
@@ -111,6 +112,7 @@ class Application:
         drivers = DriverPool(database, plugins)
         for tasks in (
             SystemTasks(access, drivers, str(installation_id)),
+            SystemBatchTasks(access, drivers, str(installation_id)),
             PowerTasks(access, drivers),
             PictureTasks(access, drivers),
             HostTasks(access, drivers),

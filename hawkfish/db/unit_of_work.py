@@ -21,6 +21,7 @@ from hawkfish.db.repositories.logs import LogRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
 from hawkfish.db.repositories.statistics import StatisticsRepository
+from hawkfish.db.repositories.system_batches import SystemBatchRepository
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.db.repositories.task_workers import TaskWorkerRepository
 from hawkfish.db.repositories.tasks import TaskRepository
@@ -105,6 +106,11 @@ class UnitOfWork:
     def statistics(self) -> StatisticsRepository:
         """Counts over all tables."""
         return StatisticsRepository(self)
+
+    @cached_property
+    def system_batches(self) -> SystemBatchRepository:
+        """Many systems at once."""
+        return SystemBatchRepository(self)
 
     @property
     def is_postgresql(self) -> bool:

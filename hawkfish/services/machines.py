@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hawkfish.domain.machines import DiskSpec, MachineSpec, MachineStamp, NetworkInterfaceSpec
-from hawkfish.domain.systems import System
+from hawkfish.domain.storage import ConnectionInfo
+from hawkfish.domain.systems import System, SystemDisk
 from hawkfish.services.drivers import DriverPool
 
 
@@ -15,6 +18,11 @@ def machine_spec(system: System, drivers: DriverPool, stamp: MachineStamp) -> Ma
         drivers: Reach the pools of its disks.
         stamp: Who defines it.
     """
+    return machine_spec_with(system, _connect_disks(system, drivers), stamp)
+
+
+def machine_spec_with(system: System, disks: Sequence[DiskSpec], stamp: MachineStamp) -> MachineSpec:
+    """The same with disks that are connected already."""
     return MachineSpec(
         id=system.id,
         name=system.name,
@@ -22,7 +30,7 @@ def machine_spec(system: System, drivers: DriverPool, stamp: MachineStamp) -> Ma
         memory_mib=system.memory_mib,
         firmware=system.firmware,
         stamp=stamp,
-        disks=tuple(_connect_disks(system, drivers)),
+        disks=tuple(disks),
         network_interfaces=tuple(
             NetworkInterfaceSpec(id=item.id, mac_address=item.mac_address, attachment=item.attachment, model=item.model)
             for item in system.network_interfaces
@@ -35,5 +43,10 @@ def _connect_disks(system: System, drivers: DriverPool) -> list[DiskSpec]:
     for disk in system.disks:
         with drivers.pool(disk.pool_id, system.host_id) as (pool, host):
             connection = pool.connect(host, disk.volume_name)
-        disks.append(DiskSpec(id=disk.id, connection=connection, format=disk.format, bus=disk.bus))
+        disks.append(disk_spec(disk, connection))
     return disks
+
+
+def disk_spec(disk: SystemDisk, connection: ConnectionInfo) -> DiskSpec:
+    """A disk as the machine gets it."""
+    return DiskSpec(id=disk.id, connection=connection, format=disk.format, bus=disk.bus)

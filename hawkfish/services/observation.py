@@ -96,8 +96,10 @@ class Observer:
         """
         for _ in range(LOOKS):
             with self._database.read() as uow:
-                system = uow.systems.find(machine_id)
-            if system is None or system.host_id != host_id or system.state is not SystemState.READY:
+                # Thousands may be made at once, and each is reported: of those no more is read than that they are being made.
+                found = uow.systems.place_and_state(machine_id)
+                system = uow.systems.find(machine_id) if found == (host_id, SystemState.READY) else None
+            if system is None:
                 return True
             try:
                 machine = self._drivers.driver_of(self._drivers.host(host_id)).find_machine(machine_id)

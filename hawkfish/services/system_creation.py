@@ -85,7 +85,7 @@ class CreationVerbs:
             if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
                 return accepted
             host, pools = _chosen(self._place(uow, new, prepared))
-            system = _new_system(uow, new, prepared, host, pools)
+            system = new_system(uow, new, prepared, host, pools)
             task = self._access.queue.submit(
                 uow,
                 "system.create",
@@ -193,7 +193,7 @@ class CreationVerbs:
                     value=new.host,
                 )
         _refuse_unknown(new, candidates)
-        needs = _needs_of(new, disks, PlacementStrategy(self._access.settings.placement))
+        needs = needs_of(new, disks, PlacementStrategy(self._access.settings.placement))
         placement = place(candidates, needs)
         if placement.host is None:
             raise no_room(placement, needs)
@@ -265,7 +265,8 @@ def _refuse_unknown(new: NewSystem, candidates: Sequence[Candidate]) -> None:
                 refuse(f"NetworkInterfaces/{position}/Bridge", "bridge", name, bridges)
 
 
-def _needs_of(new: NewSystem, disks: Sequence[NewDisk], strategy: PlacementStrategy) -> PlacementRequest:
+def needs_of(new: NewSystem, disks: Sequence[NewDisk], strategy: PlacementStrategy) -> PlacementRequest:
+    """What a host must have for it."""
     attachments = [item.attachment for item in new.network_interfaces or ()]
     return PlacementRequest(
         vcpus=new.vcpus,
@@ -279,7 +280,8 @@ def _needs_of(new: NewSystem, disks: Sequence[NewDisk], strategy: PlacementStrat
     )
 
 
-def _new_system(uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk], host: Host, pools: Sequence[UUID]) -> System:
+def new_system(uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk], host: Host, pools: Sequence[UUID]) -> System:
+    """What is asked for, as it will be recorded; whatever is to be made bears a name from here on."""
     assert host.facts is not None  # noqa: S101  only hosts that were probed are chosen
     firmware = new.firmware or (Firmware.UEFI if Firmware.UEFI in host.facts.firmwares else Firmware.BIOS)
     return System(
@@ -339,10 +341,15 @@ def _first_attachment(facts: HostFacts) -> NetworkAttachment:
 def _free_mac_address(uow: UnitOfWork, taken: set[str]) -> str:
     """A random address that nobody has; the unique constraint has the last word."""
     for _ in range(MAC_ATTEMPTS):
-        address = ":".join([MAC_PREFIX, *(f"{byte:02x}" for byte in secrets.token_bytes(3))])
+        address = random_mac_address()
         if address not in taken and not uow.systems.has_mac_address(address):
             return address
     raise NotFound("No free MAC address was found; give one with MACAddress.", kind="MACAddress", id="")
+
+
+def random_mac_address() -> str:
+    """An address with the prefix of QEMU's; another may have it."""
+    return ":".join([MAC_PREFIX, *(f"{byte:02x}" for byte in secrets.token_bytes(3))])
 
 
 def _whole_sectors(size: int) -> int:

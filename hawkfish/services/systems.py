@@ -29,10 +29,11 @@ from hawkfish.services.authorization import may
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
 from hawkfish.services.power import RAISES_POWER, PowerVerbs
-from hawkfish.services.system_creation import CreationVerbs, subject_of
+from hawkfish.services.system_batches import BatchCreationVerbs
+from hawkfish.services.system_creation import subject_of
 
 
-class SystemService(CreationVerbs, PowerVerbs, PictureVerbs):
+class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
     """Systems."""
 
     # --- reading -------------------------------------------------------------------------------------------------

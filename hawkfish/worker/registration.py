@@ -19,7 +19,7 @@ from hawkfish.bootstrap import Application
 from hawkfish.config import load_settings
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.systems import NewDisk, NewSystem
-from hawkfish.errors import AlreadyExists, BackendTimeout, ConfigurationError, HawkFishError
+from hawkfish.errors import BackendTimeout, ConfigurationError, HawkFishError
 from hawkfish.services.accepted import Accepted
 
 log = structlog.get_logger("hawkfish.serve")
@@ -28,6 +28,7 @@ SIMULATED = "simulated"
 MOST_SYSTEMS = 100_000
 DEADLINE_SECONDS = 300.0
 PAGE = 1000
+SYSTEMS_A_BATCH = 250
 SYSTEM_MEMORY_MIB = 512
 USUAL_MEMORY_MIB = 262144  # of a simulated host
 
@@ -112,27 +113,25 @@ def register(application: Application, wanted: WantedHost) -> None:
 
 
 def _make_systems(application: Application, wanted: WantedHost) -> None:
-    """Makes `NAME-1` and so on; all are accepted first, so that the worker runs many at once."""
+    """Makes `NAME-1` and so on, in batches that are all accepted first, so that the worker runs several at once."""
     there = _system_names(application)
     names = [f"{wanted.name}-{number}" for number in range(1, wanted.systems + 1)]
-    accepted = []
-    for name in names:
-        if name not in there:
-            system = NewSystem(
-                name=name,
-                vcpus=1,
-                memory_mib=SYSTEM_MEMORY_MIB,
-                disks=(NewDisk(capacity_bytes=2**30),),
-                host=wanted.name,
-            )
-            try:
-                accepted.append(application.systems.create(SYSTEM_ACTOR, system))
-            except AlreadyExists:
-                log.debug("system.exists", system=name)
+    missing = [name for name in names if name not in there]
+    pattern = NewSystem(
+        name=wanted.name,
+        vcpus=1,
+        memory_mib=SYSTEM_MEMORY_MIB,
+        disks=(NewDisk(capacity_bytes=2**30),),
+        host=wanted.name,
+    )
+    accepted = [
+        application.systems.create_batch(SYSTEM_ACTOR, pattern, missing[start : start + SYSTEMS_A_BATCH])
+        for start in range(0, len(missing), SYSTEMS_A_BATCH)
+    ]
     for one in accepted:
         _finish(application, one)
-    if accepted:
-        log.info("systems.made", host=wanted.name, count=len(accepted))
+    if missing:
+        log.info("systems.made", host=wanted.name, count=len(missing))
 
 
 def _system_names(application: Application) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,6 +117,27 @@ class Creation:
         if self.service.find(task.arguments["system_id"]) is not None:
             found.append("the system is there")
         return found
+
+
+class BatchCreation:
+    """Creates batches of three systems, each with new names."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.number = 0
+
+    def submit(self) -> Accepted:
+        """Asks for one."""
+        self.number += 1
+        pattern = replace(new_system("batch"), host=str(self.service.host_id))
+        names = [f"batch{self.number}-{member}" for member in range(3)]
+        return self.service.application.systems.create_batch(SYSTEM_ACTOR, pattern, names)
+
+    def check(self, task: Task) -> list[str]:
+        """What is wrong with a batch that was to be made; that none is half made is seen by what remains."""
+        found = [] if task.state is TaskState.COMPLETED else [f"{task.state}: {task.error}"]
+        systems = [self.service.find(item) for item in task.arguments["system_ids"]]
+        return found + ["a system is missing"] * systems.count(None)
 
 
 class Deletion:

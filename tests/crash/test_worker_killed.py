@@ -8,7 +8,7 @@ import pytest
 
 from hawkfish.services.accepted import Accepted
 from tests.crash.conftest import IMAGE
-from tests.crash.points import Creation, Deletion, kill_at, step_points, trace, undo_points
+from tests.crash.points import BatchCreation, Creation, Deletion, kill_at, step_points, trace, undo_points
 from tests.support.service import Service
 
 pytestmark = pytest.mark.slow
@@ -57,6 +57,15 @@ def test_a_creation_that_failed_once_is_finished_or_undone(service: Service) -> 
             return creation.submit()
 
         kill_at(service, ["system.create/start/failed-run"], submit, creation.check_made)
+
+
+def test_a_batch_is_finished_wherever_the_worker_dies(service: Service) -> None:
+    creation = BatchCreation(service)
+    points = trace(service, creation.submit)
+    assert step_points(service, "system.create-batch") <= set(points)
+    between = [point for point in points if "-call-" not in point]
+    calls = [point for point in points if "-call-" in point]
+    kill_at(service, [*between, *calls[1::3]], creation.submit, creation.check)
 
 
 @pytest.mark.needs_postgresql

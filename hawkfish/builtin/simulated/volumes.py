@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from hawkfish.errors import (
 from hawkfish.plugins.files import PARTIAL_SUFFIX, check_file_name, grow_qcow2, inspect_image, write_empty_qcow2
 
 PIECE_BYTES = 1 << 20
+MEASURED_SECONDS = 1.0
+AMPLE_BYTES = 16 << 30  # more than is written in that time
 _WRITABLE_FORMATS = (VolumeFormat.RAW, VolumeFormat.QCOW2)
 
 
@@ -60,6 +63,7 @@ class HostVolumes:
         self._pools: dict[str, PoolRecord] = dict(world.store.pools(host, PoolRecord))
         self._uploads: dict[str, Upload] = {}
         self._lock = threading.Lock()
+        self._measured: dict[str, tuple[float, int]] = {}
         for record in self._pools.values():
             for left_over in Path(record.definition.target).glob(f".*{PARTIAL_SUFFIX}"):
                 left_over.unlink(missing_ok=True)
@@ -324,7 +328,7 @@ class HostVolumes:
         )
 
     def _check_room(self, pool: str, wanted: int) -> None:
-        available = self.pool_stats(pool).available_bytes
+        available = self._available(pool, wanted)
         if wanted > available:
             raise StorageFull(
                 f"The pool {pool} on {self._host} has {available} bytes, not {wanted}; use a larger pool.",
@@ -332,6 +336,14 @@ class HostVolumes:
                 requested=wanted,
                 available=available,
             )
+
+    def _available(self, pool: str, wanted: int) -> int:
+        """What is free, measured anew only where that may matter: to measure is to look at every file of the pool."""
+        at, available = self._measured.get(pool, (0.0, 0))
+        if time.monotonic() - at > MEASURED_SECONDS or available < 2 * wanted + AMPLE_BYTES:
+            available = self.pool_stats(pool).available_bytes
+            self._measured[pool] = (time.monotonic(), available)
+        return available
 
     def _check_unused(self, path: Path) -> None:
         users = tuple(self._world.open_files.get(str(path), ()))

@@ -93,6 +93,17 @@ class SystemRepository:
         statement = select(SystemRow.id).order_by(SystemRow.name_key).offset(skip).limit(top)
         return [UUID(item) for item in self._session.scalars(statement)]
 
+    def place_and_state(self, system_id: UUID) -> tuple[UUID, SystemState] | None:
+        """The host of a system, and its state; None if there is none."""
+        statement = select(SystemRow.host_id, SystemRow.state).where(SystemRow.id == str(system_id))
+        row = self._session.execute(statement).one_or_none()
+        return None if row is None else (UUID(row.host_id), row.state)
+
+    def of_ids(self, ids: Collection[UUID]) -> list[System]:
+        """Those of some systems that are there, by name."""
+        statement = select(SystemRow).where(SystemRow.id.in_([str(item) for item in ids])).order_by(SystemRow.name_key)
+        return self._to_systems(self._session.scalars(statement).all())
+
     def count(self) -> int:
         """How many there are."""
         return int(self._session.scalar(select(func.count()).select_from(SystemRow)) or 0)

@@ -1,0 +1,157 @@
+"""Many systems at once: the rows of a batch in a few statements, where one by one they would take a few each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAttachmentRow, VolumeRow
+from hawkfish.db.repositories.systems import attachment_to_json
+from hawkfish.domain.machines import PowerState
+from hawkfish.domain.systems import System, SystemState
+from hawkfish.errors import AlreadyExists
+
+if TYPE_CHECKING:
+    from hawkfish.db.unit_of_work import UnitOfWork
+
+BATCH = 500
+"""Systems that a batch has at most; every statement takes all their ids."""
+
+
+class SystemBatchRepository:
+    """Batches of systems, of one unit of work."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._session = uow.session
+
+    def taken_names(self, names: Collection[str]) -> frozenset[str]:
+        """Those of the names that systems have already, whatever the case."""
+        keys = {name.lower(): name for name in names}
+        found = self._session.scalars(select(SystemRow.name_key).where(SystemRow.name_key.in_(keys)))
+        return frozenset(keys[key] for key in found)
+
+    def taken_mac_addresses(self, addresses: Collection[str]) -> frozenset[str]:
+        """Those of the addresses that systems have already."""
+        column = NetworkInterfaceRow.mac_address
+        return frozenset(self._session.scalars(select(column).where(column.in_(addresses))))
+
+    def add(self, systems: Sequence[System], *, created_by: str) -> None:
+        """Adds systems with their volumes and network interfaces.
+
+        Raises:
+            AlreadyExists: A name, a UUID or a MAC address is taken.
+        """
+        try:
+            with self._session.begin_nested():
+                self._insert(systems, created_by)
+        except IntegrityError as error:
+            raise AlreadyExists(
+                f"Of {systems[0].name} to {systems[-1].name} a name, a UUID or a MAC address was taken in this moment; try again.",
+                kind="ComputerSystem",
+                property="Name",
+                value=systems[0].name,
+            ) from error
+
+    def _insert(self, systems: Sequence[System], created_by: str) -> None:
+        now = self._uow.now()
+        rows, volumes, attachments, interfaces = [], [], [], []
+        for system in systems:
+            system_id = str(system.id)
+            rows.append(
+                {
+                    "id": system_id,
+                    "name": system.name,
+                    "name_key": system.name.lower(),
+                    "project": system.project,
+                    "host_id": str(system.host_id),
+                    "state": system.state,
+                    "vcpus": system.vcpus,
+                    "memory_mib": system.memory_mib,
+                    "firmware": system.firmware,
+                    "description": system.description,
+                    "asset_tag": system.asset_tag,
+                    "labels": dict(system.labels),
+                    "boot_enabled": system.boot.enabled,
+                    "boot_device": system.boot.device,
+                    "created_at": now,
+                    "created_by": created_by,
+                }
+            )
+            for position, disk in enumerate(system.disks):
+                volume_id = str(uuid.uuid4())
+                volumes.append(
+                    {
+                        "id": volume_id,
+                        "name": disk.volume_name,
+                        "project": system.project,
+                        "pool_id": str(disk.pool_id),
+                        "host_id": str(system.host_id),
+                        "capacity_bytes": disk.capacity_bytes,
+                        "format": disk.format,
+                        "image": disk.image,
+                        "created_at": now,
+                    }
+                )
+                attachments.append(
+                    {
+                        "volume_id": volume_id,
+                        "system_id": system_id,
+                        "disk_id": disk.id,
+                        "position": position,
+                        "bus": disk.bus,
+                    }
+                )
+            interfaces += [
+                {
+                    "system_id": system_id,
+                    "position": position,
+                    "mac_address": interface.mac_address,
+                    "attachment": attachment_to_json(interface.attachment),
+                    "model": interface.model,
+                }
+                for position, interface in enumerate(system.network_interfaces)
+            ]
+        tables: tuple[tuple[type[Any], list[dict[str, Any]]], ...] = (
+            (SystemRow, rows),
+            (VolumeRow, volumes),
+            (VolumeAttachmentRow, attachments),
+            (NetworkInterfaceRow, interfaces),
+        )
+        for table, values in tables:
+            if values:
+                self._session.execute(insert(table), values)
+
+    def observe_off(self, ids: Collection[UUID]) -> None:
+        """Records of systems that are being made that their machines were seen, and are off."""
+        self._write(ids, power_state=PowerState.OFF, run_id=None, stale=False, observed_at=self._uow.now())
+
+    def become_ready(self, ids: Collection[UUID]) -> None:
+        """Ends their making."""
+        self._write(ids, state=SystemState.READY)
+
+    def _write(self, ids: Collection[UUID], **values: Any) -> None:
+        self._session.execute(
+            update(SystemRow)
+            .where(SystemRow.id.in_(_texts(ids)), SystemRow.state == SystemState.CREATING)
+            .values(**values, version=SystemRow.version + 1)
+            .execution_options(synchronize_session=False)
+        )
+
+    def remove(self, ids: Collection[UUID]) -> None:
+        """Removes systems with their volumes and network interfaces."""
+        texts = _texts(ids)
+        volumes = list(
+            self._session.scalars(select(VolumeAttachmentRow.volume_id).where(VolumeAttachmentRow.system_id.in_(texts)))
+        )
+        self._session.execute(delete(SystemRow).where(SystemRow.id.in_(texts)))
+        self._session.execute(delete(VolumeRow).where(VolumeRow.id.in_(volumes)))
+
+
+def _texts(ids: Collection[UUID]) -> list[str]:
+    return [str(item) for item in ids]
