@@ -27,6 +27,9 @@ test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL,
 docs: venv ## Build the documentation into docs/_build (open docs/_build/index.html)
 	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 
+bench: venv ## Measure the budgets of docs/performance.md, in less than ten minutes; best on a machine that does nothing else
+	@$(BIN)/python bench/run.py
+
 lint: venv ## Check style, types, layers and scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

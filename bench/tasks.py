@@ -1,7 +1,4 @@
-"""One-step tasks per second on SQLite, and as a ratio to a bare loop doing the same number of commits.
-
-Run: python bench/tasks.py [COUNT]
-"""
+"""One-step tasks per second on SQLite, beside what a bare loop of commits does: `python bench/tasks.py [COUNT]`."""
 
 from __future__ import annotations
 
@@ -9,19 +6,20 @@ import logging
 import multiprocessing
 import resource
 import sqlite3
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import structlog
+from harness import Figure, Report, parser
 
 from hawkfish.db import Database
 from hawkfish.tasks import Runner, RunnerSettings, Step, TaskKind, TaskQueue, TaskRegistry
 
 COMMITS_PER_TASK = 3  # accepted, claimed, ended
 IDLE_SECONDS = 5.0
+TASKS_A_SECOND, IDLE_SHARE = 200.0, 0.01
 
 
 def bare_commits(folder: Path, count: int) -> float:
@@ -93,16 +91,19 @@ def _cpu() -> float:
 
 def main() -> None:
     """Prints the figures."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    options = parser(__doc__)
+    options.add_argument("count", type=int, nargs="?", default=2000)
+    given = options.parse_args()
+    count = 20 if given.tiny else given.count
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    report = Report("tasks")
     with tempfile.TemporaryDirectory() as folder:
         commits = bare_commits(Path(folder), count * COMMITS_PER_TASK)
         rate, idle = tasks(Path(folder), count)
-    print(f"one-step tasks on SQLite: {rate:.0f}/s (at least 200)")
-    print(
-        f"ratio to {COMMITS_PER_TASK} bare commits a task ({commits:.0f} commits/s): {rate * COMMITS_PER_TASK / commits:.2f}"
-    )
-    print(f"idle worker: {idle * 100:.2f} % CPU (less than 1)")
+    report.note(tasks=count, commits_each_at_least=COMMITS_PER_TASK, bare_commits_a_second=round(commits))
+    report.add(Figure.at_least("one-step tasks on SQLite", rate, TASKS_A_SECOND, "tasks/s", 1))
+    report.add(Figure.at_most("idle worker without hosts", 100 * idle, 100 * IDLE_SHARE, "% CPU", 1))
+    report.end()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""Thousands of simulated systems: how soon they are ready, what they take, and what they cost others: `python bench/scale.py`.
+
+Measures, with 10,000 systems and then with 100: seconds to readiness, memory of all processes, a page of 100, the idle worker, and the
+power-on of 1,000 systems that eight clients ask for one by one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+
+import httpx
+from harness import Figure, Report, Service, cpu_seconds, parser, resident_mib, serve
+
+READY_SECONDS, MEMORY_MIB = 30.0, 2048.0
+PAGE, PAGE_RATIO = 100, 1.3
+POWER_SECONDS, CLIENTS = 15.0, 8
+IDLE_SHARE = 0.01
+
+
+def page_seconds(service: Service, rounds: int) -> list[float]:
+    """How long a page of 100 from the middle of the collection takes to be answered, several times."""
+    total = len(service.members())
+    address = f"/redfish/v1/Systems?$skip={max(0, total // 2 - PAGE)}&$top={PAGE}"
+    found = []
+    with service.client() as client:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            members = client.get(address).raise_for_status().json()["Members"]
+            found.append(time.perf_counter() - began)
+            if len(members) != min(PAGE, total):
+                raise RuntimeError(f"{address} gave {len(members)} members")
+    return found[rounds // 10 :]
+
+
+def power_on(service: Service, members: list[str]) -> float:
+    """Seconds until all are on; eight clients ask for one after the other, and each waits for its answers."""
+    waiting = list(reversed(members))
+
+    def client() -> None:
+        with service.client() as own:
+            while waiting:
+                try:
+                    system = waiting.pop()
+                except IndexError:
+                    return
+                answer = own.post(f"{system}/Actions/ComputerSystem.Reset", json={"ResetType": "On"}).raise_for_status()
+                if answer.status_code == httpx.codes.ACCEPTED:
+                    _await_task(own, answer.headers["Location"])
+
+    began = time.monotonic()
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.monotonic() - began
+    with service.client() as own:
+        off = [one for one in members[:: max(1, len(members) // 50)] if own.get(one).json()["PowerState"] != "On"]
+    if off:
+        raise RuntimeError(f"{len(off)} systems are not on, such as {off[0]}")
+    return seconds
+
+
+def _await_task(client: httpx.Client, monitor: str) -> None:
+    while client.get(monitor).raise_for_status().status_code == httpx.codes.ACCEPTED:
+        time.sleep(0.02)
+
+
+def idle_share(service: Service, seconds: float) -> float:
+    """Share of one processor that the worker uses while nothing is asked of it."""
+    worker = service.process("-m hawkfish.worker ")
+    time.sleep(min(5.0, seconds))
+    used = cpu_seconds(worker)
+    time.sleep(seconds)
+    return (cpu_seconds(worker) - used) / seconds
+
+
+def main() -> None:
+    """Measures the large installation, then the small one."""
+    options = parser(__doc__)
+    options.add_argument("--systems", type=int, default=10_000)
+    options.add_argument("--powered", type=int, default=1_000)
+    given = options.parse_args()
+    systems, few, powered, rounds, idle = (
+        (20, 5, 4, 5, 0.5) if given.tiny else (given.systems, PAGE, given.powered, 200, 20.0)
+    )
+    report = Report("scale")
+    report.note(systems=systems)
+    with serve(systems) as large:
+        report.add(Figure.at_most(f"{systems} simulated systems ready", large.ready_seconds, READY_SECONDS, "s", 1))
+        report.add(Figure.at_most("memory of all processes", resident_mib(large.pid), MEMORY_MIB, "MiB", 1))
+        with serve(few) as small:
+            pages: dict[int, list[float]] = {systems: [], few: []}
+            for _ in range(3):  # in turns
+                pages[systems] += page_seconds(large, rounds)
+                pages[few] += page_seconds(small, rounds)
+        middle = {size: 1000 * statistics.median(found) for size, found in pages.items()}
+        report.add(
+            Figure.at_most(
+                f"a page of {PAGE} of {systems}, against of {few}", middle[systems], middle[few], "ms", PAGE_RATIO
+            )
+        )
+        report.add(
+            Figure.at_most(
+                f"idle worker with {systems} systems", 100 * idle_share(large, idle), 100 * IDLE_SHARE, "% CPU", 1
+            )
+        )
+        seconds = power_on(large, large.members()[:powered])
+        report.add(Figure.at_most(f"power-on of {powered} by {CLIENTS} clients", seconds, POWER_SECONDS, "s", 1))
+    report.end()
+
+
+if __name__ == "__main__":
+    main()
