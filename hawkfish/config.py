@@ -64,7 +64,7 @@ class Settings:
     basic_cache_seconds: int = 60
     """How long a verified Basic password is remembered (as a keyed hash, in memory)."""
     task_workers: int = 16
-    """Threads of the worker that run tasks."""
+    """Tasks at work at once in a worker; those that wait for a guest or a host for more than a second do not count."""
     task_lease_seconds: float = 10.0
     """Lease of a worker on its tasks; it renews it well before."""
     task_retention_days: int = 14
@@ -81,6 +81,8 @@ class Settings:
     """MiB of a new host that are kept for the host itself."""
     pool_overcommit: float = 10.0
     """Bytes that a new pool of thin files gives to volumes for each byte that it has."""
+    host_tasks: int = 8
+    """Tasks running at once on one host; a host that hangs holds up no more than these, and no task of another host."""
     host_starts: int = 4
     """Power-ons running at once on one host."""
     graceful_timeout: int = 120
@@ -277,6 +279,7 @@ _LEAST: Mapping[str, float] = {
     "audit_retention_days": 0,
     "host_reserved_memory": 0,
     "pool_overcommit": 0.1,
+    "host_tasks": 1,
     "host_starts": 1,
     "graceful_timeout": 0,
     "driver_timeout": 0.1,

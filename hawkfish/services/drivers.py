@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from hawkfish.db import Database
-from hawkfish.domain.hosts import Host
+from hawkfish.domain.hosts import Host, HostState
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
 from hawkfish.plugins.compute import ComputeDriver, HostCommands, HostStorage, PoolHost
 from hawkfish.plugins.context import HostConfig, PoolConfig
@@ -74,14 +74,28 @@ class DriverPool:
         with self._database.read() as uow:
             return uow.hosts.get(host_id)
 
-    def driver(self, host_id: UUID | str) -> ComputeDriver:
+    def driver(self, host_id: UUID | str, *, even_if_down: bool = False) -> ComputeDriver:
         """The host's driver, opened.
+
+        Args:
+            host_id: The host.
+            even_if_down: Whether to try one that is known to be Down; else nothing waits for it but its watcher.
 
         Raises:
             HostUnavailable: The host does not answer; the driver goes on trying.
             PluginError: There is no such driver, or it cannot be used here.
         """
-        return self.driver_of(self.host(host_id))
+        host = self.host(host_id)
+        if host.state is HostState.DOWN and not even_if_down:
+            since = "" if host.state_changed_at is None else f" since {host.state_changed_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise HostUnavailable(
+                f"The host {host.name} is Down{since}: {host.state_reason} It is looked at all the time; try again when "
+                f"`hawkfish hosts show {host.name}` says Up.",
+                operation="open",
+                host=host.name,
+                reason=host.state_reason,
+            )
+        return self.driver_of(host)
 
     def driver_of(self, host: Host) -> ComputeDriver:
         """The same for a host that has been read already."""
@@ -144,7 +158,7 @@ class DriverPool:
         """
         host = self.host(host_id)
         pool = self._pool_object(pool_id)
-        driver = self.driver_of(host)
+        driver = self.driver(host_id)
         with self._lock:
             turn = self._turns.setdefault((pool_id, host_id), _Turn())
         turn.take(host)

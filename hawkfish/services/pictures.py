@@ -19,6 +19,7 @@ from hawkfish.plugins.compute import SupportsScreenshot, SupportsSerialLog
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.host_limits import tasks_on
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 LOG_PIECE = 64 * 1024
@@ -92,6 +93,7 @@ class PictureVerbs:
                 actor=actor.user_name,
                 subject=f"system:{system_id}",
                 arguments={"system_id": str(system_id), **arguments},
+                limits=[tasks_on(system.host_id, self._access.settings.host_tasks)],
             )
             return Accepted(system_id, task)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from hawkfish.config import Settings
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.machines import BootDevice, PowerState, StartOptions
@@ -29,6 +30,7 @@ from hawkfish.plugins.compute import (
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
@@ -115,7 +117,7 @@ class PowerVerbs:
                     "boot": [system.boot.enabled, system.boot.device],
                 },
                 locks=[f"system:{system_id}"],
-                limits=start_limits(system, self._access.settings.host_starts) if kind in RAISES_POWER else (),
+                limits=_limits(kind, reset_type, system, self._access.settings),
                 idempotency_key=idempotency_key,
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
             )
@@ -158,6 +160,14 @@ def start_limits(system: System, starts: int) -> tuple[Limit, ...]:
     return (Limit(f"starts@{system.host_id}", starts),)
 
 
+def _limits(kind: str, reset_type: ResetType, system: System, settings: Settings) -> tuple[Limit, ...]:
+    if kind == FORCE_OFF:
+        return (power_cuts_on(system.host_id),)
+    waits_for_guest = kind == SHUT_DOWN or reset_type is ResetType.GRACEFUL_RESTART
+    there = shutdowns_on(system.host_id) if waits_for_guest else tasks_on(system.host_id, settings.host_tasks)
+    return (there, *start_limits(system, settings.host_starts)) if kind in RAISES_POWER else (there,)
+
+
 def _changes(system: System, kind: str) -> bool:
     """Whether the power state that is shown will change, so that it is shown to be on its way."""
     rises = TRANSITIONS[kind] is PowerState.POWERING_ON
@@ -189,7 +199,8 @@ class PowerTasks:
     ) -> TaskKind:
         def act(ctx: StepContext) -> dict[str, Any]:
             system = self._system(ctx)
-            driver = self._drivers.driver(system.host_id)
+            # What cuts the power has a connection of its own, which may still work where nothing else does.
+            driver = self._drivers.driver(system.host_id, even_if_down=lane is TaskLane.URGENT)
             ctx.check()
             boot = run(ctx, system, driver)
             machine = driver.find_machine(system.id)

@@ -36,6 +36,7 @@ from hawkfish.errors import (
 )
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
+from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.images import find_image
 from hawkfish.services.placement import PLACEMENT, is_named, no_room, place, read_candidates
 
@@ -94,7 +95,7 @@ class CreationVerbs:
                 subject=subject_of(system.id),
                 arguments={"system_id": str(system.id), "power_on": new.power_on, "request": request},
                 locks=[subject_of(system.id)],
-                limits=_limits_of_images(system),
+                limits=(*_limits_of_images(system), tasks_on(system.host_id, self._access.settings.host_tasks)),
                 idempotency_key=idempotency_key,
             )
             uow.systems.add(system, created_by=actor.user_name)

@@ -26,6 +26,7 @@ from hawkfish.errors import (
 )
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
+from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
 from hawkfish.services.power import RAISES_POWER, PowerVerbs
@@ -124,6 +125,7 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
                     subject=subject_of(system_id),
                     arguments={"system_id": str(system_id), "values": hardware},
                     locks=[subject_of(system_id)],
+                    limits=[tasks_on(system.host_id, self._access.settings.host_tasks)],
                 )
                 sizes = {"vcpus": system.vcpus, "memory_mib": system.memory_mib} | hardware
                 uow.reservations.hold(task.id, system.host_id, system_id, **sizes)
@@ -174,6 +176,7 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
                 arguments={"system_id": str(system_id), "unmade": unmade},
                 locks=[subject_of(system_id)],
                 cancels=RAISES_POWER if unmade else (),
+                limits=[tasks_on(system.host_id, self._access.settings.host_tasks)],
             )
             self._access.audit.record(
                 uow, actor, "systems.delete", subject_of(system_id), name=system.name, task=task.id

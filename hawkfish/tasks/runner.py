@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 EXIT_LEASE_LOST = 75
 PURGE_SECONDS = 3600.0
+STANDING_FACTOR = 16
 GATHER_SECONDS = 0.005  # while tasks run, their ends are gathered for so long, to claim several in one transaction
 
 
@@ -35,8 +36,10 @@ class RunnerSettings:
     """How a worker behaves; the defaults are for service, tests shorten them."""
 
     threads: int = 8
-    """Tasks of the normal lane that run at once."""
+    """Tasks of the normal lane that are at work at once; those that stand do not count, until there are 16 times as many."""
     urgent_threads: int = 64
+    stands_after: float = 1.0
+    """Seconds after which a task is taken to be waiting for the world (a guest, a host that hangs) rather than at work."""
     lease: float = 10.0
     """Seconds without a beat after which others take over."""
     poll: float = 1.0
@@ -59,8 +62,20 @@ def _clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A task of this worker, and since when it has it."""
+
+    task: Task
+    wishes: Wishes
+    since: float = field(default_factory=time.monotonic)
+
+
 class Runner:
     """One worker.
+
+    A task that waits for the world costs a thread that sleeps. So it gives its place to others after a second: what waits for one
+    host is held in bounds by the tasks' limits, and never keeps work from another.
 
     Args:
         database: Where the tasks are.
@@ -90,7 +105,7 @@ class Runner:
         self._on_entered = on_entered
         self._queue = TaskQueue(database, registry)
         self._presence: Presence = presence_for(database)
-        self._running: dict[str, tuple[Task, Wishes]] = {}
+        self._running: dict[str, _Running] = {}
         self._running_lock = threading.Lock()
         self._idle = threading.Condition(self._running_lock)
         self._ended = threading.Event()
@@ -120,7 +135,7 @@ class Runner:
                     self._turn(subscription)
                 except HawkFishError as error:
                     log.warning("worker.turn_failed", error=error.message)
-                if subscription.wait(self._settings.poll) and self._running:
+                if subscription.wait(self._pause()) and self._running:
                     stop.wait(GATHER_SECONDS)
             clean = self._drain()
         self._ended.set()
@@ -152,8 +167,8 @@ class Runner:
 
     def _drain(self) -> bool:
         with self._idle:
-            for _, wishes in self._running.values():
-                wishes.stopping = True
+            for running in self._running.values():
+                running.wishes.stopping = True
             return self._idle.wait_for(lambda: not self._running, self._settings.grace)
 
     # --- dispatching ---------------------------------------------------------------------------------------------
@@ -168,10 +183,23 @@ class Runner:
             (TaskLane.URGENT, self._settings.urgent_threads),
             (TaskLane.NORMAL, self._settings.threads),
         ):
-            with self._running_lock:
-                free = most - sum(task.lane is lane for task, _ in self._running.values())
-            if free > 0:
-                self._claim(lane, free, subscription)
+            while (free := self._free(lane, most)) > 0:
+                found, claimed = self._claim(lane, free, subscription)
+                # Those that were refused are at a limit which the next look sees: others behind them may run.
+                if claimed == found or not claimed:
+                    break
+
+    def _free(self, lane: TaskLane, most: int) -> int:
+        stands_since = time.monotonic() - self._settings.stands_after
+        with self._running_lock:
+            here = [running.since for running in self._running.values() if running.task.lane is lane]
+        return min(most - sum(since > stands_since for since in here), most * STANDING_FACTOR - len(here))
+
+    def _pause(self) -> float:
+        """Until the next look: soon where tasks may give their places to others by standing."""
+        with self._running_lock:
+            is_full = len(self._running) >= self._settings.threads
+        return min(self._settings.poll, self._settings.stands_after / 4) if is_full else self._settings.poll
 
     def _refresh_wishes(self) -> None:
         with self._running_lock:
@@ -180,15 +208,16 @@ class Runner:
             return
         with self._database.read() as uow:
             wishes_by_task = uow.tasks.wishes(self.worker_id)
-        for task_id, (_, wishes) in running.items():
+        for task_id, one in running.items():
             if task_id in wishes_by_task:
                 abort, reason, pause = wishes_by_task[task_id]
-                wishes.update(abort=abort, reason=reason, pause=pause)
+                one.wishes.update(abort=abort, reason=reason, pause=pause)
 
-    def _claim(self, lane: TaskLane, free: int, subscription: Subscription) -> None:
+    def _claim(self, lane: TaskLane, free: int, subscription: Subscription) -> tuple[int, int]:
+        """Takes up to `free` tasks and begins them; gives how many were found and how many of them were taken."""
         versions = self._registry.versions()
         if not versions:
-            return
+            return 0, 0
         found: list[str] | None = None
         if (
             self._database.is_sqlite
@@ -196,13 +225,15 @@ class Runner:
             with self._database.read() as uow:
                 found = uow.tasks.claimable(lane, versions, free)
             if not found:
-                return
+                return 0, 0
 
-        def claim(uow: UnitOfWork) -> list[Task]:
+        def claim(uow: UnitOfWork) -> tuple[int, list[Task]]:
             ids = uow.tasks.claimable(lane, versions, free) if found is None else found
-            return [task for task in (uow.tasks.claim(each, self.worker_id) for each in ids) if task is not None]
+            claims = (uow.tasks.claim(each, self.worker_id) for each in ids)
+            return len(ids), [task for task in claims if task is not None]
 
-        for task in self._database.run(claim):
+        count, claimed = self._database.run(claim)
+        for task in claimed:
             wishes = Wishes(
                 abort=task.abort_requested,
                 reason=task.abort_reason,
@@ -210,10 +241,11 @@ class Runner:
                 is_late=self._is_late,
             )
             with self._running_lock:
-                self._running[task.id] = (task, wishes)
+                self._running[task.id] = _Running(task, wishes)
             threading.Thread(
                 target=self._execute, args=(task, wishes, subscription), name=f"task-{task.number}", daemon=True
             ).start()
+        return count, len(claimed)
 
     def _execute(self, task: Task, wishes: Wishes, subscription: Subscription) -> None:
         structlog.contextvars.bind_contextvars(task=task.id)
@@ -261,8 +293,8 @@ class Runner:
 
     def _lose(self, why: str) -> None:
         with self._running_lock:
-            for _, wishes in self._running.values():
-                wishes.lose()
+            for running in self._running.values():
+                running.wishes.lose()
         log.error("worker.lost", worker=self.worker_id, reason=why)
         self._on_lost()
 

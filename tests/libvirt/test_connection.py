@@ -117,9 +117,7 @@ def test_a_frozen_libvirtd_is_noticed_without_a_call(libvirt_host, new_libvirt_d
     events = []
     driver.subscribe(events.append)
     frozen()
-    wait_until(
-        lambda: MachineEventKind.CONNECTION_LOST in {event.kind for event in events}, "keepalive noticing it", 30
-    )
+    wait_until(lambda: MachineEventKind.CONNECTION_LOST in {event.kind for event in events}, "the ping noticing it", 30)
     began = time.monotonic()
     with pytest.raises(HostUnavailable):
         driver.list_machines()

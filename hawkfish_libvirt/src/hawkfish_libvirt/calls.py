@@ -17,6 +17,8 @@ from hawkfish.errors import BackendTimeout, HostUnavailable
 
 Result = TypeVar("Result")
 
+_ABANDONED_FACTOR = 3
+
 Beat = Callable[[], None]
 """Says that something moved: the deadline of the call starts anew."""
 
@@ -28,6 +30,7 @@ class _Call(Generic[Result]):
         self.operation = operation
         self.subject = subject
         self.seconds = seconds
+        self.abandoned = False
         self.done = threading.Event()
         self.result: Result | None = None
         self.error: BaseException | None = None
@@ -54,6 +57,13 @@ class CallPool:
         self._size = size
         self._condition = threading.Condition()
         self._in_flight: set[_Call[object]] = set()
+
+    def abandon(self) -> None:
+        """Gives their places to others: the calls in flight hang on a connection that was given up, and end when they can."""
+        with self._condition:
+            for call in self._in_flight:
+                call.abandoned = True
+            self._condition.notify_all()
 
     @property
     def hanging(self) -> int:
@@ -108,7 +118,15 @@ class CallPool:
             call.done.set()
 
     def _count_hanging(self) -> int:
-        return sum(1 for call in self._in_flight if call.remaining <= 0)
+        return sum(1 for call in self._in_flight if call.remaining <= 0 and not call.abandoned)
+
+    def _count_here(self) -> int:
+        return sum(1 for call in self._in_flight if not call.abandoned)
+
+    @property
+    def _is_strewn(self) -> bool:
+        """Whether so many calls hang on connections that were given up that no more threads are risked."""
+        return len(self._in_flight) - self._count_here() >= _ABANDONED_FACTOR * self._size
 
     def _wait_for_the_late(self, call: _Call[object]) -> None:
         """Waits until no change of the same subject is under way whose caller has given up."""
@@ -128,11 +146,11 @@ class CallPool:
         with self._condition:
             if call.subject is not None:
                 self._wait_for_the_late(call)
-            while len(self._in_flight) >= self._size:
-                if self._count_hanging() >= self._size:
+            while self._count_here() >= self._size or self._is_strewn:
+                if self._count_hanging() >= self._size or self._is_strewn:
                     stuck = ", ".join(sorted({other.operation for other in self._in_flight}))
                     raise HostUnavailable(
-                        f"{call.operation} on host {self._peer} was not tried: {self._size} earlier calls hang ({stuck}). "
+                        f"{call.operation} on host {self._peer} was not tried: {len(self._in_flight)} earlier calls hang ({stuck}). "
                         "Look at libvirtd and the storage of the host.",
                         operation=call.operation,
                         host=self._peer,

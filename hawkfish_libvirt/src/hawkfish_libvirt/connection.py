@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-KEEPALIVE_INTERVAL = 3
-KEEPALIVE_COUNT = 4
+PING_SECONDS = 4.0
+SILENCE_SECONDS = 8.0  # without an answer to a ping the connection is given up
 _BACKOFF_START = 0.2
 _BACKOFF_MOST = 2.5  # seconds; a restarted libvirtd is found again within 5 s
 _OPEN_LIMIT = 60.0  # an attempt that takes longer is given up (its thread stays until libvirt returns)
@@ -87,7 +87,11 @@ def translate_error(  # noqa: PLR0911  one return a class
 
 
 class Connection:
-    """A connection that is kept open: closed by the peer or by keepalive, it is opened again with backoff.
+    """A connection that is kept open: closed by the peer, or silent, it is given up and another is opened, with backoff.
+
+    libvirt's own keepalive is not used. When it closes a connection on which several calls wait, libvirt (seen with 9.0) wakes one
+    of them only, and the others crash the process as soon as the peer speaks again. So we ping: the calls on a silent connection
+    hang on until the peer answers or the kernel gives it up, in bounded numbers, and the connection is closed behind the last.
 
     Args:
         host: Name of the host, for messages.
@@ -137,6 +141,11 @@ class Connection:
         Raises:
             HostUnavailable: The first attempt failed or takes too long; more follow in the background.
         """
+        self.begin()
+        self.wait_open(seconds)
+
+    def begin(self) -> None:
+        """Begins to open it, and keeps it open from now on."""
         ensure_event_loop()
         with self._condition:
             if self._closed:
@@ -144,6 +153,14 @@ class Connection:
                 self._attempts = 0
                 self._keeper = threading.Thread(target=self._keep, name=f"libvirt keeper {self._host}", daemon=True)
                 self._keeper.start()
+
+    def wait_open(self, seconds: float) -> None:
+        """Waits at most `seconds` for the first success.
+
+        Raises:
+            HostUnavailable: The first attempt failed or takes too long; more follow in the background.
+        """
+        with self._condition:
             self._condition.wait_for(lambda: self._raw is not None or self._attempts or self._closed, seconds)
             if self._raw is None:
                 raise self._unavailable("Connecting")
@@ -228,9 +245,15 @@ class Connection:
         me = threading.current_thread()
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._keeper is not me or self._raw is None)
+                self._condition.wait_for(
+                    lambda: self._closed or self._keeper is not me or self._raw is None, PING_SECONDS
+                )
                 if self._closed or self._keeper is not me:
                     return
+                raw = self._raw
+            if raw is not None:
+                self._ping(raw)
+                continue
             try:
                 self._opening.run("Connecting", self._open_raw, _OPEN_LIMIT)
             except HawkFishError as error:
@@ -244,13 +267,30 @@ class Connection:
                 continue
             delay = _BACKOFF_START
 
+    def _ping(self, raw: libvirt.virConnect) -> None:
+        def ask(_beat: Beat) -> None:
+            self._enter(raw, "A ping")
+            try:
+                raw.getLibVersion()
+            except libvirt.libvirtError as error:
+                if not _is_alive(raw):
+                    self._lost(raw, error.get_error_message() or "closed")
+            finally:
+                self._leave(raw)
+
+        try:
+            self._opening.run("A ping", ask, SILENCE_SECONDS)
+        except BackendTimeout:
+            self._lost(raw, f"it has not answered for {SILENCE_SECONDS:.0f} s")
+        except HawkFishError as error:
+            _log.debug("no ping to host %s: %s", self._host, error)
+
     def _open_raw(self, _beat: Beat) -> None:
         started = time.monotonic()
         raw = None
         try:
             raw = libvirt.open(self._uri)
             raw.registerCloseCallback(self._on_close, None)
-            raw.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
             if self._on_open is not None:
                 self._event_numbers[raw] = self._on_open(raw)
         except libvirt.libvirtError as error:
@@ -278,7 +318,7 @@ class Connection:
         self._leave(raw)
 
     def _on_close(self, raw: libvirt.virConnect, reason: int, _opaque: Any) -> None:
-        names = {0: "error", 1: "end of file", 2: "keepalive: the host is silent", 3: "closed by the client"}
+        names = {0: "error", 1: "end of file", 2: "keepalive", 3: "closed by the client"}
         self._lost(raw, f"the connection was lost ({names.get(reason, reason)})")
 
     def _let_go(self, raw: libvirt.virConnect) -> None:
@@ -302,6 +342,7 @@ class Connection:
             self._raw = None
             self._reason = reason
             self._condition.notify_all()
+        self._calls.abandon()
         _log.warning("lost the connection to host %s: %s", self._host, reason)
         self._let_go(raw)
         if self._on_lost is not None:

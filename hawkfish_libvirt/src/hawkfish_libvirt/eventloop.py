@@ -1,6 +1,6 @@
 """libvirt's event loop: one per process, registered before the first connection, pumped by one native thread.
 
-Without it running, keepalive does not work, closed connections go unnoticed and no event arrives.
+Without it running, closed connections go unnoticed and no event arrives.
 """
 
 from __future__ import annotations

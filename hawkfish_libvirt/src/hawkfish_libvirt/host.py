@@ -7,6 +7,7 @@ not stand before machines, and nothing must stand before cutting the power.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
@@ -45,14 +46,11 @@ class LibvirtHost:
         """Connects; goes on trying when that fails."""
         connections = (self.machines, self.power, self.storage)
         self.events.open()
-        failures = []
         for connection in connections:
-            try:
-                connection.open(self.timeout)
-            except Exception as error:  # noqa: BLE001  the others must begin trying as well
-                failures.append(error)
-        if failures:
-            raise failures[0]
+            connection.begin()
+        end = time.monotonic() + self.timeout
+        for connection in connections:
+            connection.wait_open(end - time.monotonic())
 
     def close(self) -> None:
         """Lets go of connections and threads."""
