@@ -204,6 +204,35 @@ class MachineObservation:
     mac_addresses: tuple[str, ...] = ()
     media: tuple[tuple[str, str | None], ...] = ()
 
+    @property
+    def facts(self) -> MachineFacts:
+        """What of it is recorded beside its power."""
+        return MachineFacts(
+            name=self.name,
+            vcpus=self.vcpus,
+            memory_mib=self.memory_mib,
+            disk_ids=self.disk_ids,
+            mac_addresses=self.mac_addresses,
+            media=self.media,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineFacts:
+    """What a hypervisor says of a machine beside its power: of the running one while it runs, else of its definition.
+
+    Attributes:
+        disk_ids: The ids of the disks it has (serial numbers where given, else target names).
+        media: Drive id to the path or address of the inserted medium, None while empty.
+    """
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    disk_ids: tuple[str, ...] = ()
+    mac_addresses: tuple[str, ...] = ()
+    media: tuple[tuple[str, str | None], ...] = ()
+
 
 class MachineEventKind(StrEnum):
     """What a hypervisor can report."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from hawkfish.domain.machines import (
     BootDevice,
     DiskBus,
     Firmware,
+    MachineFacts,
     NetworkAttachment,
     NetworkInterfaceModel,
     PowerState,
@@ -124,6 +125,7 @@ class System:
         capabilities: What its driver and host really offer.
         failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
+        observed: What the hypervisor says of its machine; None before it was first seen, and where there is none.
     """
 
     id: UUID
@@ -143,6 +145,7 @@ class System:
     boot: BootOverride = field(default_factory=BootOverride)
     power_state: PowerState | None = None
     run_id: str | None = None
+    observed: MachineFacts | None = None
     observed_at: datetime | None = None
     stale: bool = False
     capabilities: frozenset[ComputeCapability] = frozenset()
@@ -168,9 +171,32 @@ class System:
         return self.power_state not in {None, PowerState.OFF}
 
     @property
+    def differences(self) -> tuple[str, ...]:
+        """In what the machine is not as it is recorded: changed by others, or by a change that its next start brings."""
+        found = self.observed
+        if found is None:
+            return ()
+        pairs: tuple[tuple[str, object, object], ...] = (
+            ("name", self.name, found.name),
+            ("processors", self.vcpus, found.vcpus),
+            ("memory in MiB", self.memory_mib, found.memory_mib),
+            ("disks", _words(disk.id for disk in self.disks), _words(found.disk_ids)),
+            (
+                "network interfaces",
+                _words(interface.mac_address for interface in self.network_interfaces),
+                _words(found.mac_addresses),
+            ),
+        )
+        return tuple(f"{what}: {there} instead of {wanted}" for what, wanted, there in pairs if wanted != there)
+
+    @property
     def disk_bytes(self) -> int:
         """Sum of the capacities of the disks."""
         return sum(disk.capacity_bytes for disk in self.disks)
+
+
+def _words(items: Iterable[str]) -> str:
+    return ", ".join(sorted(item.lower() for item in items)) or "none"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,4 +150,5 @@ def _is_news(system: System, machine: MachineObservation | None) -> bool:
         return True
     if machine is None:
         return False
-    return (system.power_state, system.run_id) != (machine.power_state, machine.run_id)
+    seen = (machine.power_state, machine.run_id, machine.facts)
+    return (system.power_state, system.run_id, system.observed) != seen

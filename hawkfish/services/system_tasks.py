@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -224,10 +224,17 @@ class SystemTasks:
         system = self._system(ctx)
         machine = self._drivers.driver(system.host_id).find_machine(system.id)
         power = PowerState.OFF if machine is None else machine.power_state
-        return {"power_state": power, "run_id": None if machine is None else machine.run_id}
+        return {
+            "power_state": power,
+            "run_id": None if machine is None else machine.run_id,
+            "facts": None if machine is None else asdict(machine.facts),
+        }
 
     def _record_observation(self, uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
-        uow.systems.observe_power(system_id_of(ctx.task), PowerState(result["power_state"]), result["run_id"])
+        system_id = system_id_of(ctx.task)
+        uow.systems.observe_power(system_id, PowerState(result["power_state"]), result["run_id"])
+        if result["facts"] is not None:
+            uow.systems.write(system_id, observed=result["facts"])
 
     # --- updating ------------------------------------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ def test_a_host_that_hangs_holds_up_no_other(installation):
     installation.control.guest_shuts_down("rack", system.id)
     soon(lambda: installation.get(system).power_state is OFF, "it shows Off")
     installation.done(installation.reset(system, ResetType.ON))
-    assert time.monotonic() - began < SOON
+    assert time.monotonic() - began < 5, "the calls that hang take twice as long"
 
 
 def test_a_look_that_is_older_than_what_is_recorded_changes_nothing(installation):

@@ -10,7 +10,7 @@ from hawkfish.api.links import link
 from hawkfish.api.resources.base import not_none, timestamp
 from hawkfish.api.schemas.systems import BOOT_MODES, BOOT_TARGETS
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import BootDevice, Bridge, Firmware, NamedNetwork, NetworkAttachment
+from hawkfish.domain.machines import BootDevice, Bridge, Firmware, MachineFacts, NamedNetwork, NetworkAttachment
 from hawkfish.domain.placement import Placement
 from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
 from hawkfish.domain.tasks import Task
@@ -136,10 +136,23 @@ def _oem(system: System, address: str) -> dict[str, Any]:
     )
     if ComputeCapability.SERIAL_LOG in system.capabilities:
         oem["SerialLogURI"] = f"{address}/Oem/HawkFish/SerialLog"
+    if system.observed is not None and system.differences:
+        oem |= {"Observed": _observed(system.observed), "Differences": list(system.differences)}
     if system.stale:
         # Shown only while it is news: else every look of the service at the machine would give the system a new ETag.
         oem |= not_none(ObservedAt=timestamp(system.observed_at))
     return oem
+
+
+def _observed(facts: MachineFacts) -> dict[str, Any]:
+    """What the hypervisor says of the machine; shown where it is not what was asked for."""
+    return {
+        "Name": facts.name,
+        "CPU": facts.vcpus,
+        "MemoryMiB": facts.memory_mib,
+        "DiskIds": list(facts.disk_ids),
+        "MACAddresses": list(facts.mac_addresses),
+    }
 
 
 def attachment_properties(attachment: NetworkAttachment) -> dict[str, Any]:

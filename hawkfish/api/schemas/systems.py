@@ -186,6 +186,8 @@ class HawkFishSystemSchema(StrictSchema):
             "State",
             "Failure",
             "Stale",
+            "Observed",
+            "Differences",
             "ObservedAt",
             "Firmware",
             "Disks",

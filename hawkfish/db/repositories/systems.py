@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,7 @@ from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.domain.machines import (
     BootDevice,
     Bridge,
+    MachineFacts,
     MachineObservation,
     NamedNetwork,
     NetworkAttachment,
@@ -294,6 +296,7 @@ class SystemRepository:
             .values(
                 power_state=power,
                 run_id=run_id,
+                observed=None if machine is None else asdict(machine.facts),
                 failure="" if machine is not None else MACHINE_GONE.format(system=system),
                 stale=False,
                 observed_at=self._uow.now(),
@@ -538,11 +541,21 @@ def _to_system(
         boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
         power_state=_shown_power(row),
         run_id=row.run_id,
+        observed=None if row.observed is None else facts_of_machine(row.observed),
         observed_at=row.observed_at,
         stale=row.stale,
         created_at=row.created_at,
         version=row.version,
     )
+
+
+def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
+    """Facts of a machine as they were stored; JSON has no tuples."""
+    given = dict(values)
+    given["media"] = tuple((drive, medium) for drive, medium in given["media"])
+    for name in ("disk_ids", "mac_addresses"):
+        given[name] = tuple(given[name])
+    return MachineFacts(**given)
 
 
 def _shown_power(row: SystemRow) -> PowerState | None:
