@@ -27,10 +27,11 @@ SYSTEM_DETAILS = (
     "Failure",
     "Reset Types",
 )
-HOST_COLUMNS = ("Name", "ID", "State", "Driver", "URI", "Hypervisor", "Virtualisation", "CPUs", "Memory")
+HOST_COLUMNS = ("Name", "ID", "State", "Since", "Driver", "URI", "Hypervisor", "Virtualisation", "CPUs", "Memory")
 HOST_DETAILS = (
     *HOST_COLUMNS,
     "Reason",
+    "Last Contact",
     "Takes New Systems",
     "CPUs Reserved",
     "CPU Over-commit",
@@ -140,6 +141,7 @@ def host_row(host: Mapping[str, Any]) -> tuple[Any, ...]:
         host.get("Name"),
         host.get("Id"),
         host.get("State"),
+        host.get("StateChangedAt", ""),
         host.get("Driver"),
         host.get("URI"),
         facts.get("Hypervisor"),
@@ -155,6 +157,7 @@ def host_details(host: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         *host_row(host),
         host.get("StateReason") or "",
+        host.get("LastContact", ""),
         YesNo(bool(host.get("Schedulable", True))),
         *_room(host),
         facts.get("Architecture"),

@@ -323,7 +323,7 @@ def test_every_form_of_output_for_lists_and_single_things(form):
         (
             "hosts",
             "/redfish/v1/Oem/HawkFish/Hosts",
-            ["Name", "ID", "State", "Driver", "URI", "Hypervisor", "Virtualisation", "CPUs", "Memory"],
+            ["Name", "ID", "State", "Since", "Driver", "URI", "Hypervisor", "Virtualisation", "CPUs", "Memory"],
         ),
         ("tasks", "/redfish/v1/TaskService/Tasks", ["ID", "Name", "State", "Percent", "Subject", "Started"]),
     ],

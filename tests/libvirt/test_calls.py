@@ -92,3 +92,46 @@ def test_a_change_waits_for_a_late_one_of_the_same_subject():
     threading.Timer(0.1, release.set).start()
     pool.run("removing", lambda _beat: done.append("removed"), 5, subject="machine-1")
     assert done == ["another", "looked", "defined", "removed"]
+
+
+def test_a_machine_that_is_stuck_takes_one_place_and_is_refused_at_once(stuck):
+    pool = CallPool("host", 4)
+    with pytest.raises(BackendTimeout, match="did not end"):
+        pool.run("pausing", stuck, 0.05, owner="m1")
+    for _ in range(5):
+        with pytest.raises(BackendTimeout, match="pausing, which was given up, has not come back"):
+            pool.run("looking", lambda _beat: None, 60, owner="m1")
+    assert pool.hanging == 1
+    assert pool.run("looking", lambda _beat: "well", 5, owner="m2") == "well"
+
+
+def test_machines_that_are_stuck_leave_a_place_to_what_is_nobodys(stuck):
+    pool = CallPool("host", 4)
+    for owner in ("m1", "m2", "m3"):
+        with pytest.raises(BackendTimeout):
+            pool.run("pausing", stuck, 0.05, owner=owner)
+    with pytest.raises(HostUnavailable, match="3 earlier calls hang"):
+        pool.run("looking", lambda _beat: None, 60, owner="m4")
+    assert pool.run("listing", lambda _beat: "well", 5) == "well"
+
+
+def test_calls_of_one_machine_wait_for_each_other():
+    pool, release = CallPool("host", 4), threading.Event()
+    first = threading.Thread(target=lambda: pool.run("first", lambda _beat: release.wait(60), 30, owner="m1"))
+    first.start()
+    wait_until(lambda: pool._in_flight, "the first call", 5)
+    with pytest.raises(BackendTimeout, match="no free connection"):
+        pool.run("second", lambda _beat: None, 0.1, owner="m1")
+    release.set()
+    assert pool.run("third", lambda _beat: "well", 5, owner="m1") == "well"
+    first.join()
+
+
+def test_a_connection_that_was_given_up_keeps_no_places_until_too_many_are_strewn(stuck):
+    pool = CallPool("host", 1)
+    for _ in range(3):
+        with pytest.raises(BackendTimeout, match="did not end"):
+            pool.run("reading", stuck, 0.05)
+        pool.abandon()
+    with pytest.raises(HostUnavailable, match="3 earlier calls hang"):
+        pool.run("reading", lambda _beat: None, 60)

@@ -59,6 +59,9 @@ def host_document(room: Candidate) -> Document:
             }
         }
     body |= not_none(StateChangedAt=timestamp(host.state_changed_at))
+    if host.state is not HostState.UP:
+        # Shown only while it is news: else every look of the service at the host would give it a new ETag.
+        body |= not_none(LastContact=timestamp(host.seen_at))
     if host.facts is not None:
         body["Facts"] = _facts(host.facts)
         body["Capacity"] = _capacity(room)

@@ -70,7 +70,9 @@ class NewHostSchema(StrictSchema):
 class HostPatchSchema(PatchSchema):
     """The body of PATCH on a host."""
 
-    read_only = frozenset({"Name", "Driver", "URI", "State", "StateReason", "StateChangedAt", "Facts", "Capacity"})
+    read_only = frozenset(
+        {"Name", "Driver", "URI", "State", "StateReason", "StateChangedAt", "LastContact", "Facts", "Capacity"}
+    )
 
     schedulable = Truth(data_key="Schedulable")
     labels = Labels(data_key="Labels")

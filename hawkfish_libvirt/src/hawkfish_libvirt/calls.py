@@ -26,9 +26,10 @@ Beat = Callable[[], None]
 class _Call(Generic[Result]):
     """One call in flight."""
 
-    def __init__(self, operation: str, seconds: float, subject: str | None) -> None:
+    def __init__(self, operation: str, seconds: float, subject: str | None, owner: str | None) -> None:
         self.operation = operation
         self.subject = subject
+        self.owner = owner
         self.seconds = seconds
         self.abandoned = False
         self.done = threading.Event()
@@ -72,7 +73,13 @@ class CallPool:
             return self._count_hanging()
 
     def run(
-        self, operation: str, function: Callable[[Beat], Result], seconds: float, *, subject: str | None = None
+        self,
+        operation: str,
+        function: Callable[[Beat], Result],
+        seconds: float,
+        *,
+        subject: str | None = None,
+        owner: str | None = None,
     ) -> Result:
         """Runs `function(beat)` in a thread of its own.
 
@@ -81,12 +88,14 @@ class CallPool:
             function: What to do.
             seconds: Deadline.
             subject: What it changes; an earlier change of the same that is past its deadline is waited for.
+            owner: Whose call it is, such as a machine's. Each owner has one place, and all together leave one to calls of nobody,
+                so that one that is stuck is not in the way of others.
 
         Raises:
             BackendTimeout: It did not end in time, or could not begin in time.
             HostUnavailable: All places are taken by calls that hang.
         """
-        call: _Call[Result] = _Call(operation, seconds, subject)
+        call: _Call[Result] = _Call(operation, seconds, subject, owner)
         self._take_place(cast("_Call[object]", call))
         # Daemon threads: one that hangs in C must not keep the process from ending.
         threading.Thread(target=self._work, args=(call, function), name=f"libvirt {operation}", daemon=True).start()
@@ -146,16 +155,8 @@ class CallPool:
         with self._condition:
             if call.subject is not None:
                 self._wait_for_the_late(call)
-            while self._count_here() >= self._size or self._is_strewn:
-                if self._count_hanging() >= self._size or self._is_strewn:
-                    stuck = ", ".join(sorted({other.operation for other in self._in_flight}))
-                    raise HostUnavailable(
-                        f"{call.operation} on host {self._peer} was not tried: {len(self._in_flight)} earlier calls hang ({stuck}). "
-                        "Look at libvirtd and the storage of the host.",
-                        operation=call.operation,
-                        host=self._peer,
-                        reason="calls hang",
-                    )
+            while not self._has_place(call):
+                self._refuse_if_stuck(call)
                 # Woken by a call that ends, or when the next one becomes overdue.
                 next_overdue = min((other.remaining for other in self._in_flight if other.remaining > 0), default=0.0)
                 if call.remaining <= 0:
@@ -170,3 +171,36 @@ class CallPool:
                 self._condition.wait(max(0.001, min(call.remaining, next_overdue)))
             call.beat()
             self._in_flight.add(call)
+
+    def _has_place(self, call: _Call[object]) -> bool:
+        busy = self._count_here() >= self._places_for(call) or self._is_strewn
+        return not busy and self._earlier_of_owner(call) is None
+
+    def _places_for(self, call: _Call[object]) -> int:
+        return self._size if call.owner is None else max(1, self._size - 1)
+
+    def _earlier_of_owner(self, call: _Call[object]) -> _Call[object] | None:
+        if call.owner is None:
+            return None
+        return next((one for one in self._in_flight if one.owner == call.owner and not one.abandoned), None)
+
+    def _refuse_if_stuck(self, call: _Call[object]) -> None:
+        earlier = self._earlier_of_owner(call)
+        if earlier is not None and earlier.remaining <= 0:
+            raise BackendTimeout(
+                f"{call.operation} on host {self._peer} was not tried: {earlier.operation}, which was given up, has not come "
+                "back. Look at the machine; ForceOff may still work.",
+                operation=call.operation,
+                host=self._peer,
+                reason="an earlier call hangs",
+                seconds=call.seconds,
+            )
+        if self._count_hanging() >= self._places_for(call) or self._is_strewn:
+            stuck = ", ".join(sorted({other.operation for other in self._in_flight}))
+            raise HostUnavailable(
+                f"{call.operation} on host {self._peer} was not tried: {len(self._in_flight)} earlier calls hang ({stuck}). "
+                "Look at libvirtd and the storage of the host.",
+                operation=call.operation,
+                host=self._peer,
+                reason="calls hang",
+            )

@@ -182,12 +182,13 @@ class Connection:
         seconds: float,
         *,
         subject: str | None = None,
+        owner: str | None = None,
     ) -> Result:
         """Runs `function(raw connection)` with a deadline; libvirt's errors come out as ours.
 
-        `subject` names what is changed: see `CallPool.run`.
+        `subject` names what is changed, and `owner` whose call it is: see `CallPool.run`.
         """
-        return self.transfer(operation, lambda raw, _beat: function(raw), seconds, subject=subject)
+        return self.transfer(operation, lambda raw, _beat: function(raw), seconds, subject=subject, owner=owner)
 
     def transfer(
         self,
@@ -196,6 +197,7 @@ class Connection:
         seconds: float,
         *,
         subject: str | None = None,
+        owner: str | None = None,
     ) -> Result:
         """Like `call`, for work that may go on for as long as it calls `beat` at least every `seconds`."""
         with self._condition:
@@ -215,7 +217,7 @@ class Connection:
             finally:
                 self._leave(raw)
 
-        return self._calls.run(operation, run, seconds, subject=subject)
+        return self._calls.run(operation, run, seconds, subject=subject, owner=owner)
 
     def _enter(self, raw: libvirt.virConnect, operation: str) -> None:
         with self._condition:

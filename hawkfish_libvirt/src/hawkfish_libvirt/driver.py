@@ -129,7 +129,9 @@ class LibvirtDriver(
                 guest.stamp_running(spec.stamp)
             return guest.observe()
 
-        return self._host.machines.call(f"Defining machine {spec.name}", run, self._host.timeout, subject=str(spec.id))
+        return self._host.machines.call(
+            f"Defining machine {spec.name}", run, self._host.timeout, subject=str(spec.id), owner=str(spec.id)
+        )
 
     def remove_machine(self, machine_id: UUID) -> None:
         """See `ComputeDriver`."""
@@ -154,7 +156,7 @@ class LibvirtDriver(
             return guest.observe()
 
         return self._host.machines.call(
-            f"Starting machine {machine_id}", run, self._host.timeout, subject=str(machine_id)
+            f"Starting machine {machine_id}", run, self._host.timeout, subject=str(machine_id), owner=str(machine_id)
         )
 
     def power_off_machine(self, machine_id: UUID) -> None:

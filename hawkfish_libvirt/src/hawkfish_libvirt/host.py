@@ -78,7 +78,11 @@ class LibvirtHost:
 
         try:
             return (connection or self.machines).call(
-                f"{operation} of machine {machine_id}", run, self.timeout, subject=str(machine_id) if changes else None
+                f"{operation} of machine {machine_id}",
+                run,
+                self.timeout,
+                subject=str(machine_id) if changes else None,
+                owner=str(machine_id),
             )
         except MachineNotFound as error:
             raise MachineNotFound(
