@@ -91,7 +91,7 @@ class Settings:
     """Deadline in seconds of an ordinary call to a hypervisor."""
     host_down_seconds: float = 10.0
     """How long a host that does not answer is Suspect before it is Down."""
-    sweep_seconds: float = 15.0
+    sweep_seconds: float = 25.0
     """Interval of the slow sweep that compares what is recorded with what each host runs."""
     log_format: str = "console"
     """How the log is written."""

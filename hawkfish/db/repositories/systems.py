@@ -17,6 +17,7 @@ from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.repositories.hosts import facts_from_json
+from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
     BootDevice,
     Bridge,
@@ -456,7 +457,10 @@ class SystemRepository:
             row.id: row
             for row in self._session.scalars(select(HostRow).where(HostRow.id.in_({r.host_id for r in rows})))
         }
-        return [_to_system(row, hosts[row.host_id], disks[row.id], interfaces[row.id]) for row in rows]
+        facts = {key: None if host.facts is None else facts_from_json(host.facts) for key, host in hosts.items()}
+        return [
+            _to_system(row, hosts[row.host_id], facts[row.host_id], disks[row.id], interfaces[row.id]) for row in rows
+        ]
 
     def _disks(self, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
         found: dict[str, list[SystemDisk]] = {item: [] for item in ids}
@@ -515,9 +519,12 @@ def attachment_from_json(values: Mapping[str, Any]) -> NetworkAttachment:
 
 
 def _to_system(
-    row: SystemRow, host: HostRow, disks: Iterable[SystemDisk], interfaces: Iterable[SystemNetworkInterface]
+    row: SystemRow,
+    host: HostRow,
+    facts: HostFacts | None,
+    disks: Iterable[SystemDisk],
+    interfaces: Iterable[SystemNetworkInterface],
 ) -> System:
-    facts = None if host.facts is None else facts_from_json(host.facts)
     return System(
         id=UUID(row.id),
         name=row.name,
