@@ -44,7 +44,7 @@ class Application:
 
     Example:
         application = Application.open(load_settings(data_dir="/var/lib/hawkfish"))
-        systems, count = application.systems.page(SYSTEM_ACTOR)
+        systems = application.systems.page(SYSTEM_ACTOR).items
         application.close()
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import falcon
+from falcon.routing import CompiledRouter
 
 from hawkfish.api import links
 from hawkfish.api.errors import ProtocolError, handle_error, shown
@@ -28,6 +29,7 @@ from hawkfish.api.resources import (
     tasks,
 )
 from hawkfish.api.resources.base import Resource
+from hawkfish.api.shapes import Reader
 from hawkfish.bootstrap import Application
 
 ROUTES: dict[str, type[Resource]] = {
@@ -102,8 +104,10 @@ def create_app(application: Application) -> falcon.App[falcon.Request, falcon.Re
     Args:
         application: The services; tests may give a stand-in.
     """
-    middleware: list[Any] = [RequestLog(), Protocol(), Authentication(application)]
-    app = falcon.App(middleware=middleware)
+    router = CompiledRouter()
+    app = falcon.App(router=router)
+    middleware: list[Any] = [RequestLog(), Protocol(Reader(app, router)), Authentication(application)]
+    app.add_middleware(middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False

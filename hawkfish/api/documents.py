@@ -35,13 +35,17 @@ class Document:
         content = dump(self.body)
         # A clock that goes on is no change of its resource.
         lasting = dump({**self.body, "DateTime": None}) if "DateTime" in self.body else content
-        etag = f'"{self.version or 0}-{blake2b(lasting, digest_size=6).hexdigest()}"'
+        etag = f'"{self.version or 0}-{digest(lasting)}"'
         return b'{"@odata.etag":' + json.dumps(etag).encode() + b"," + content[1:], etag
 
     @property
     def etag(self) -> str:
         """The ETag alone."""
         return self.render()[1]
+
+    def full(self) -> dict[str, Any]:
+        """The JSON object with its ETag, as it stands within another."""
+        return {"@odata.etag": self.etag, **self.body}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,17 @@ def dump(body: dict[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
+def digest(content: bytes) -> str:
+    """Tells one content from another."""
+    return blake2b(content, digest_size=6).hexdigest()
+
+
 def send(req: falcon.Request, resp: falcon.Response, document: Document, status: int = 200) -> None:
-    """Sends a resource; 304 where the client has it already."""
+    """Sends a resource, whole or as the query options want it; 304 where the client has it already."""
+    shape = req.context.shape
+    if shape is not None and status == 200:  # noqa: PLR2004  OK
+        send_rendered(req, resp, shape(document))
+        return
     content, etag = document.render()
     send_rendered(req, resp, Rendered(content, etag, described_by(document.body["@odata.type"])), status)
 

@@ -83,6 +83,12 @@ class HostService:
             uow.hosts.get(host_id)
             return next(item for item in read_candidates(uow) if item.host.id == host_id)
 
+    def rooms(self, actor: Actor) -> Sequence[Candidate]:
+        """The same of all hosts."""
+        self._access.authorize(actor, "hosts.read")
+        with self._database.read() as uow:
+            return list(read_candidates(uow))
+
     def pools(self, actor: Actor) -> Sequence[Pool]:
         """All storage pools by name."""
         self._access.authorize(actor, "pools.read")

@@ -11,6 +11,7 @@ from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import PowerState
 from hawkfish.domain.messages import RESOURCE_CHANGED
+from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
 from hawkfish.domain.systems import (
     BootOverride,
     BootOverrideEnabled,
@@ -39,17 +40,17 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def page(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[System], int]:
-        """Systems in the order of their names, and how many there are in all."""
+    def page(self, actor: Actor, wanted: PageRequest = EVERYTHING) -> Page[System]:
+        """Systems in the order of their names; for what a condition may name see `SystemRepository.COLUMNS`."""
         self._access.authorize(actor, "systems.read")
         with self._database.read() as uow:
-            return uow.systems.page(skip=skip, top=top), uow.systems.count()
+            return uow.systems.page(wanted)
 
-    def references(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[UUID], int]:
+    def references(self, actor: Actor, wanted: PageRequest = EVERYTHING) -> Page[UUID]:
         """The same, ids only; cheap whatever the size of the systems."""
         self._access.authorize(actor, "systems.read")
         with self._database.read() as uow:
-            return uow.systems.references(skip=skip, top=top), uow.systems.count()
+            return uow.systems.references(wanted)
 
     def get(self, actor: Actor, id_or_name: UUID | str) -> System:
         """One system, by its id or its name.

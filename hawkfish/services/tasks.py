@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
 from hawkfish.domain.tasks import Task, TaskMessage
 from hawkfish.errors import Aborted, Conflict, HawkFishError
 from hawkfish.services.access import Access
@@ -16,11 +17,11 @@ class TaskService:
         self._access = access
         self._database = access.database
 
-    def page(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[Task], int]:
-        """Tasks, newest first, and how many there are in all."""
+    def page(self, actor: Actor, wanted: PageRequest = EVERYTHING) -> Page[Task]:
+        """Tasks, newest first."""
         self._access.authorize(actor, "tasks.read")
         with self._database.read() as uow:
-            return uow.tasks.newest(skip=skip, limit=top), uow.tasks.count()
+            return uow.tasks.newest(wanted)
 
     def get(self, actor: Actor, task_id: str) -> Task:
         """One task.

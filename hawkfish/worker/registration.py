@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from hawkfish import logs
 from hawkfish.bootstrap import Application
 from hawkfish.config import load_settings
 from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.pages import PageRequest
 from hawkfish.domain.systems import NewDisk, NewSystem
 from hawkfish.errors import BackendTimeout, ConfigurationError, HawkFishError
 from hawkfish.services.accepted import Accepted
@@ -136,11 +137,13 @@ def _make_systems(application: Application, wanted: WantedHost) -> None:
 
 def _system_names(application: Application) -> set[str]:
     names: set[str] = set()
+    wanted = PageRequest(top=PAGE)
     while True:
-        page, total = application.systems.page(SYSTEM_ACTOR, skip=len(names), top=PAGE)
-        names.update(system.name for system in page)
-        if not page or len(names) >= total:
+        page = application.systems.page(SYSTEM_ACTOR, wanted)
+        names.update(system.name for system in page.items)
+        if page.next_after is None:
             return names
+        wanted = replace(wanted, after=page.next_after)
 
 
 def _finish(application: Application, accepted: Accepted) -> None:

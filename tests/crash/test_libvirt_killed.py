@@ -90,7 +90,8 @@ class Load:
             self.wrong.append(f"{act.__name__}: {error!r}")
 
     def _read(self, system: UUID) -> None:
-        systems, count = self.service.application.systems.page(SYSTEM_ACTOR)
+        page = self.service.application.systems.page(SYSTEM_ACTOR)
+        systems, count = page.items, page.total
         assert len(systems) == count
         self.service.application.systems.get(SYSTEM_ACTOR, system)
         self.reads += 1

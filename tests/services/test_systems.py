@@ -13,6 +13,7 @@ import pytest
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, Role
 from hawkfish.domain.machines import Bridge, Firmware, NamedNetwork, PowerState, UserMode
+from hawkfish.domain.pages import PageRequest
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import NewDisk, NewNetworkInterface, ResetType, SystemChanges, SystemState
 from hawkfish.domain.tasks import TaskState
@@ -40,7 +41,8 @@ from tests.support.installation import KIB, MIB, READER, Installation, empty_qco
 
 def everything(installation):
     """All that a system leaves: its row, its machine, its volumes."""
-    systems, count = installation.application.systems.page(SYSTEM_ACTOR)
+    page = installation.application.systems.page(SYSTEM_ACTOR)
+    systems, count = page.items, page.total
     with installation.application.database.read() as uow:
         waiting = [task.title for task in uow.tasks.search(ended=False)]
     return count, {item.name for item in systems}, installation.machines(), installation.volumes(), waiting
@@ -616,13 +618,17 @@ def test_systems_are_found_by_id_and_by_name_and_listed_by_name(installation):
     system = installation.create(name=installation.name("Findable"))
     assert installation.application.systems.get(SYSTEM_ACTOR, system.name.upper()) == system
     assert installation.application.systems.get(SYSTEM_ACTOR, str(system.id)) == system
-    systems, count = installation.application.systems.page(READER)
-    assert count == len(systems)
+    page = installation.application.systems.page(READER)
+    systems = page.items
+    assert page.total == len(systems)
+    assert page.next_after is None
     assert [item.name.lower() for item in systems] == sorted(item.name.lower() for item in systems)
-    piece, _ = installation.application.systems.page(READER, skip=1, top=1)
-    assert piece == systems[1:2]
-    ids, _ = installation.application.systems.references(READER, skip=1, top=1)
-    assert ids == [systems[1].id]
+    piece = installation.application.systems.page(READER, PageRequest(skip=1, top=1))
+    assert piece.items == systems[1:2]
+    ids = installation.application.systems.references(READER, PageRequest(skip=1, top=1))
+    assert ids.items == [systems[1].id]
+    following = installation.application.systems.page(READER, PageRequest(top=1, after=systems[0].name.lower()))
+    assert following == piece
     with pytest.raises(NotFound):
         installation.application.systems.get(SYSTEM_ACTOR, UUID(int=1))
 

@@ -235,12 +235,12 @@ class Inspection:
     def delete_all(self) -> None:
         """Switches all off and deletes them; a worker must run."""
         verbs = self.application.systems
-        found, _ = verbs.page(SYSTEM_ACTOR)
+        found = verbs.page(SYSTEM_ACTOR).items
         for accepted in [verbs.reset(SYSTEM_ACTOR, system.id, ResetType.FORCE_OFF) for system in found]:
             self.wait(accepted.task)
         for accepted in [verbs.delete(SYSTEM_ACTOR, system.id) for system in found]:
             self.wait(accepted.task)
-        assert verbs.page(SYSTEM_ACTOR) == ([], 0)
+        assert verbs.page(SYSTEM_ACTOR).total == 0
 
 
 @dataclass

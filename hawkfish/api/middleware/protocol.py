@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import falcon
 
 from hawkfish.api.errors import ProtocolError, shown
-from hawkfish.api.queries import check_query
+from hawkfish.api.queries import PLAIN, read_query
 from hawkfish.api.resources.base import Resource
+from hawkfish.api.shapes import Reader, shape
 from hawkfish.errors import NotFound
 
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 class Protocol:
-    """Checks what does not depend on the resource's type, and sets the headers that all answers bear."""
+    """Checks what does not depend on the resource's type, and sets the headers that all answers bear.
+
+    Args:
+        reader: Gives what links lead to.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Refuses versions of OData other than the one that Redfish uses."""
@@ -40,7 +49,17 @@ class Protocol:
         for value in params.values():
             if not _IDENTITY.fullmatch(value):
                 raise NotFound(f"There is no {shown(req.path)}.", kind="Resource", id=shown(value))
-        check_query(req, collection=resource.collection)
+        self._read_query(req, resource)
+
+    def _read_query(self, req: falcon.Request, resource: Resource) -> None:
+        """Leaves the query options in the request's context, and how they shape what is shown; None for not at all."""
+        context = req.context
+        context.query, context.shape = PLAIN, None
+        if req.query_string:
+            context.query = query = read_query(req, collection=resource.collection, shapeable=resource.shapeable)
+            context.read = self._reader.of(req)
+            if query.shapes:
+                context.shape = partial(shape, query=query, read=context.read)
 
     def process_response(
         self, _req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool

@@ -11,9 +11,10 @@ from hawkfish.api import links
 from hawkfish.api.documents import Document, expected_version, send
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
-from hawkfish.api.resources.base import Collection, Resource, Singleton, sliced
+from hawkfish.api.resources.base import Address, Collection, Resource, Singleton, paged
 from hawkfish.api.schemas.accounts import AccountPatchSchema, NewAccountSchema
 from hawkfish.domain.accounts import ROLE_PRIVILEGES, Account, Actor, Privilege, Role
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.errors import NotFound
 from hawkfish.services.passwords import PASSWORD_LENGTHS
 
@@ -63,20 +64,24 @@ class AccountServiceResource(Singleton):
         return Document(body)
 
 
-class AccountsResource(Collection):
+class AccountsResource(Collection[Account]):
     """/redfish/v1/AccountService/Accounts."""
 
     path = links.ACCOUNTS
     kind = "ManagerAccountCollection"
     title = "Accounts"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the accounts that the actor may see."""
-        return sliced(self.application.accounts.list(actor), skip, top, lambda account: account.id)
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Account]:
+        """The accounts that the actor may see, oldest first."""
+        return paged(self.application.accounts.list(actor), wanted, self.key)
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def key(self, item: Account) -> str:
+        """Its age, then its id."""
+        return f"{item.created_at} {item.id}"
+
+    def document(self, item: Account) -> Document:
         """One account."""
-        return account_document(self.application.accounts.get(actor, identity))
+        return account_document(item)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Makes an account."""
@@ -123,20 +128,28 @@ class AccountResource(Resource):
         return expected_version(req, self._find(req, account_id))
 
 
-class RolesResource(Collection):
+class RolesResource(Collection[Role]):
     """/redfish/v1/AccountService/Roles: the standard ones, which cannot be changed."""
 
     path = links.ROLES
     kind = "RoleCollection"
     title = "Roles"
 
-    def page(self, _actor: Actor, skip: int, top: int) -> tuple[list[str], int]:
-        """Ids of the roles."""
-        return sliced(tuple(Role), skip, top, lambda role: role.value)
+    def page(self, _actor: Actor, wanted: PageRequest, _address: Address) -> Page[Role]:
+        """The roles."""
+        return paged(Role, wanted, self.key)
 
-    def member(self, _actor: Actor, identity: Any) -> Document:
+    def key(self, item: Role) -> str:
+        """Its name."""
+        return item.value
+
+    def identity(self, item: Role) -> str:
+        """Its name."""
+        return item.value
+
+    def document(self, item: Role) -> Document:
         """One role."""
-        return role_document(Role(identity))
+        return role_document(item)
 
 
 class RoleResource(Resource):

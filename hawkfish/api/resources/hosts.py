@@ -12,10 +12,11 @@ from hawkfish.api.accepted import settle
 from hawkfish.api.documents import Document, dump, expected_version, send
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
-from hawkfish.api.resources.base import Collection, Resource, not_none, sliced, timestamp
+from hawkfish.api.resources.base import Address, Collection, Resource, not_none, paged, timestamp
 from hawkfish.api.schemas.hosts import ForgetHostSchema, HostPatchSchema, NewHostSchema, PoolPatchSchema
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host, HostFacts, HostState
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.placement import Candidate, PoolRoom
 from hawkfish.domain.pools import Pool
 from hawkfish.errors import ActionParameterInvalid, NotFound
@@ -110,21 +111,28 @@ def _facts(facts: HostFacts) -> dict[str, Any]:
     }
 
 
-class HostCollectionResource(Collection):
+class HostCollectionResource(Collection[Candidate]):
     """/redfish/v1/Oem/HawkFish/Hosts."""
 
     path = links.HOSTS
     kind = "HawkFishHostCollection"
     title = "Hosts"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the hosts, by name."""
-        return sliced(self.application.hosts.list(actor), skip, top, lambda host: host.id)
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Candidate]:
+        """The hosts by name."""
+        return paged(self.application.hosts.rooms(actor), wanted, self.key)
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def key(self, item: Candidate) -> str:
+        """Its name, whatever the case."""
+        return item.host.name.lower()
+
+    def identity(self, item: Candidate) -> UUID:
+        """The id of the host."""
+        return item.host.id
+
+    def document(self, item: Candidate) -> Document:
         """One host."""
-        host = self.application.hosts.get(actor, identity)
-        return host_document(self.application.hosts.room(actor, host.id))
+        return host_document(item)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Takes a host in."""
@@ -219,23 +227,24 @@ def _stats(stats: Any) -> dict[str, int]:
     }
 
 
-class PoolCollectionResource(Collection):
+class PoolCollectionResource(Collection[Pool]):
     """/redfish/v1/Oem/HawkFish/Storage/Pools."""
 
     path = links.POOLS
     kind = "HawkFishPoolCollection"
     title = "Storage pools"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the pools, by name."""
-        return sliced(self.application.hosts.pools(actor), skip, top, lambda pool: pool.id)
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Pool]:
+        """The pools by name."""
+        return paged(self.application.hosts.pools(actor), wanted, self.key)
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def key(self, item: Pool) -> str:
+        """Its name, whatever the case."""
+        return item.name.lower()
+
+    def document(self, item: Pool) -> Document:
         """One pool."""
-        for pool in self.application.hosts.pools(actor):
-            if str(pool.id) == str(identity):
-                return pool_document(pool)
-        raise NotFound(f"There is no storage pool {identity}.", kind="HawkFishPool", id=str(identity))
+        return pool_document(item)
 
 
 class PoolResource(Resource):
@@ -254,4 +263,7 @@ class PoolResource(Resource):
         send(req, resp, pool_document(pool))
 
     def _document(self, req: falcon.Request, pool_id: str) -> Document:
-        return offload(PoolCollectionResource(self.application).member, req.context.actor, pool_id)
+        for pool in offload(self.application.hosts.pools, req.context.actor):
+            if str(pool.id) == pool_id:
+                return pool_document(pool)
+        raise NotFound(f"There is no storage pool {pool_id}; see {links.POOLS}.", kind="HawkFishPool", id=pool_id)

@@ -15,16 +15,26 @@ from hawkfish.api.errors import shown
 from hawkfish.api.links import link
 from hawkfish.api.messages import sentence
 from hawkfish.api.offload import offload
-from hawkfish.api.queries import read_page
-from hawkfish.api.resources.base import collection_document, not_none, timestamp
+from hawkfish.api.queries import Query
+from hawkfish.api.resources.base import (
+    MOST_SIFTED,
+    Head,
+    check_place,
+    collection_document,
+    not_none,
+    paged,
+    send_members,
+    timestamp,
+)
 from hawkfish.api.resources.systems import SystemPart
 from hawkfish.api.schemas.systems import NoParametersSchema
 from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord
 from hawkfish.domain.events import Event
 from hawkfish.domain.logs import LogClearing, LogEntry, SystemLog
 from hawkfish.domain.messages import REQUEST_ALLOWED, REQUEST_DENIED, REQUEST_FAILED
+from hawkfish.domain.pages import Page
 from hawkfish.domain.systems import System
-from hawkfish.errors import NotFound
+from hawkfish.errors import NotFound, QueryInvalid
 
 PURPOSES = {SystemLog.EVENTS: "Operations", SystemLog.AUDIT: "Security"}
 REQUESTS = {
@@ -161,14 +171,15 @@ class LogServiceCollectionResource(LogPart):
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows a page of the collection, or with `only` its one member."""
         system = self.find(req, system_id)
-        actor, wanted = req.context.actor, read_page(req)
+        actor, query = req.context.actor, req.context.query
         readable = [log for log in self.logs if self.application.logs.may_read(actor, log)]
-        if wanted.only and len(readable) == 1:
-            send(req, resp, self.service(actor, system, readable[0]))
+        services = [self.service(actor, system, log) for log in readable]
+        if query.only and len(services) == 1:
+            send(req, resp, services[0])
             return
-        members = [link(req.path, log) for log in readable[wanted.skip : wanted.skip + wanted.top]]
-        document = collection_document(req.path, "LogServiceCollection", "Logs", members, len(readable), wanted)
-        send(req, resp, document)
+        found = [item for item in services if query.accepts(item.body)]
+        page = paged(found, query.page, lambda item: str(item.body["Id"]))
+        send_members(req, resp, Head(req.path, "LogServiceCollection", "Logs"), page)
 
 
 class ManagerLogServiceCollectionResource(ManagerLogPart, LogServiceCollectionResource):
@@ -212,18 +223,33 @@ class LogEntryCollectionResource(LogPart):
         """Shows a page of the entries, or with `only` the one there is."""
         system = self.find(req, system_id)
         log = self.find_log(system, log_id)
-        wanted = read_page(req)
-        top = 1 if wanted.only else min(wanted.top, ENTRIES_AT_ONCE)
-        entries, total = offload(
-            self.application.logs.page, req.context.actor, system.id, log, limit=top, skip=wanted.skip
-        )
-        documents = [log_entry_document(req.path, entry, system) for entry in entries]
-        if wanted.only and total == 1:
+        query: Query = req.context.query
+        page = offload(self._page, req.context.actor, system, log, query)
+        documents = [log_entry_document(req.path, entry, system) for entry in page.items]
+        if query.only and page.total == 1:
             send(req, resp, documents[0])
             return
-        members = [document.body for document in documents]
-        kind, title = "LogEntryCollection", TITLES[log]
-        send(req, resp, collection_document(req.path, kind, title, members, total, replace(wanted, top=top)))
+        members = [document.full() for document in documents]
+        send(req, resp, collection_document(Head(req.path, "LogEntryCollection", TITLES[log]), page, members, query))
+
+    def _page(self, actor: Actor, system: System, log: SystemLog, query: Query) -> Page[LogEntry]:
+        check_place(query.after, int)
+        wanted = replace(query.page, top=min(query.page.top or 0, ENTRIES_AT_ONCE))
+        if query.condition is not None:
+            entries, total = self.application.logs.page(actor, system.id, log, limit=MOST_SIFTED)
+            if total > len(entries):
+                text = f"$filter looks at up to {MOST_SIFTED} entries, and there are {total}; clear the log, or page through it."
+                raise QueryInvalid(text, parameter="$filter", value=shown(query.filter_text))
+            accepted = [item for item in entries if query.accepts(log_entry_document("", item, system).body)]
+            return paged(accepted, wanted, lambda entry: -entry.id)
+        before = None if query.after is None else -int(query.after)
+        # One more than is shown tells whether there are more.
+        entries, total = self.application.logs.page(
+            actor, system.id, log, limit=(wanted.top or 0) + 1, skip=query.skip, before_id=before
+        )
+        shown_entries = entries[: wanted.top]
+        more = len(entries) > len(shown_entries) and shown_entries
+        return Page(items=shown_entries, total=total, next_after=-shown_entries[-1].id if more else None)
 
 
 class ManagerLogEntryCollectionResource(ManagerLogPart, LogEntryCollectionResource):

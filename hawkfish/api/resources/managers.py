@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
 
 import falcon
 
 from hawkfish.api import links
 from hawkfish.api.documents import Document, send
 from hawkfish.api.links import link
-from hawkfish.api.resources.base import Collection, timestamp
+from hawkfish.api.resources.base import timestamp
 from hawkfish.api.resources.parts import references
 from hawkfish.api.resources.processors import processor_documents
 from hawkfish.api.resources.storage import drive_documents, storage_documents
-from hawkfish.api.resources.systems import SystemPart
+from hawkfish.api.resources.systems import CollectionOfSystems, SystemPart
 from hawkfish.api.resources.systems_body import status_of
 from hawkfish.bootstrap import ServiceInfo
-from hawkfish.domain.accounts import Actor
 from hawkfish.domain.systems import System
 
 
@@ -76,20 +73,16 @@ def chassis_document(system: System) -> Document:
     return Document(body, system.version)
 
 
-class ManagerCollectionResource(Collection):
+class ManagerCollectionResource(CollectionOfSystems):
     """/redfish/v1/Managers."""
 
     path = links.MANAGERS
     kind = "ManagerCollection"
     title = "Managers"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the systems, which are those of their managers."""
-        return self.application.systems.references(actor, skip=skip, top=top)
-
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def document(self, item: System) -> Document:
         """One manager."""
-        return manager_document(self.application.systems.get(actor, identity), self.application.service_info)
+        return manager_document(item, self.application.service_info)
 
 
 class ManagerResource(SystemPart):
@@ -102,20 +95,16 @@ class ManagerResource(SystemPart):
         send(req, resp, manager_document(self.find(req, system_id), self.application.service_info))
 
 
-class ChassisCollectionResource(Collection):
+class ChassisCollectionResource(CollectionOfSystems):
     """/redfish/v1/Chassis."""
 
     path = links.CHASSIS
     kind = "ChassisCollection"
     title = "Chassis"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the systems, which are those of their chassis."""
-        return self.application.systems.references(actor, skip=skip, top=top)
-
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def document(self, item: System) -> Document:
         """One chassis."""
-        return chassis_document(self.application.systems.get(actor, identity))
+        return chassis_document(item)
 
 
 class ChassisResource(SystemPart):

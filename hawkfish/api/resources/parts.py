@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import falcon
 
 from hawkfish.api.documents import Document, send
-from hawkfish.api.queries import read_page
-from hawkfish.api.resources.base import collection_document, sliced
+from hawkfish.api.resources.base import Head, paged, send_members
 from hawkfish.api.resources.systems import SystemPart
 from hawkfish.domain.systems import System
 from hawkfish.errors import NotFound
@@ -37,13 +36,13 @@ class PartCollection(SystemPart):
         """Shows a page of the collection, or with `only` its one member."""
         system = self.find(req, system_id)
         self.check_parent(system, req.path)
-        wanted = read_page(req)
+        query = req.context.query
         members = [item for item in self.documents(system) if _address(item).rpartition("/")[0] == req.path]
-        if wanted.only and len(members) == 1:
+        if query.only and len(members) == 1:
             send(req, resp, members[0])
             return
-        shown, total = sliced(members, wanted.skip, wanted.top, _reference)
-        send(req, resp, collection_document(req.path, self.kind, self.title, shown, total, wanted))
+        found = [item for item in members if query.accepts(item.body)]
+        send_members(req, resp, Head(req.path, self.kind, self.title), paged(found, query.page, _place))
 
     def check_parent(self, system: System, path: str) -> None:
         """Refuses a collection whose parent is not there; the system itself is known to be.
@@ -95,6 +94,12 @@ def references(documents: Iterable[Document]) -> list[dict[str, str]]:
 
 def _address(document: Document) -> str:
     return str(document.body["@odata.id"])
+
+
+def _place(document: Document) -> str:
+    """The place of a part in its collection: NIC2 comes before NIC10."""
+    name = _address(document).rpartition("/")[2]
+    return f"{len(name):03} {name}"
 
 
 def _reference(document: Document) -> dict[str, str]:

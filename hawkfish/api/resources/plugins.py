@@ -9,8 +9,9 @@ import falcon
 
 from hawkfish.api import links
 from hawkfish.api.documents import Document, send
-from hawkfish.api.resources.base import Collection, Resource, not_none, sliced
+from hawkfish.api.resources.base import Address, Collection, Resource, not_none, paged
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.errors import NotFound
 from hawkfish.plugins.reports import PluginReport, RecordReport
 
@@ -51,23 +52,28 @@ def _record(record: RecordReport) -> dict[str, Any]:
     )
 
 
-class PluginCollectionResource(Collection):
+class PluginCollectionResource(Collection[PluginReport]):
     """/redfish/v1/Oem/HawkFish/Plugins."""
 
     path = links.PLUGINS
     kind = "HawkFishPluginCollection"
     title = "Plugins"
 
-    def page(self, _actor: Actor, skip: int, top: int) -> tuple[list[str], int]:
-        """Names of the plugins."""
-        return sliced(self.application.plugins.reports, skip, top, _identity)
+    def page(self, _actor: Actor, wanted: PageRequest, _address: Address) -> Page[PluginReport]:
+        """The plugins by name."""
+        return paged(self.application.plugins.reports, wanted, self.key)
 
-    def member(self, _actor: Actor, identity: Any) -> Document:
+    def key(self, item: PluginReport) -> str:
+        """Its name, as it stands in its address."""
+        return _identity(item)
+
+    def identity(self, item: PluginReport) -> str:
+        """Its name, as it stands in its address."""
+        return _identity(item)
+
+    def document(self, item: PluginReport) -> Document:
         """One plugin."""
-        for report in self.application.plugins.reports:
-            if _identity(report) == identity:
-                return plugin_document(report)
-        raise NotFound(f"There is no plugin {identity}; see {links.PLUGINS}.", kind="HawkFishPlugin", id=identity)
+        return plugin_document(item)
 
 
 class PluginResource(Resource):
@@ -75,4 +81,8 @@ class PluginResource(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, plugin_id: str) -> None:
         """Shows the plugin."""
-        send(req, resp, PluginCollectionResource(self.application).member(req.context.actor, plugin_id))
+        for report in self.application.plugins.reports:
+            if _identity(report) == plugin_id:
+                send(req, resp, plugin_document(report))
+                return
+        raise NotFound(f"There is no plugin {plugin_id}; see {links.PLUGINS}.", kind="HawkFishPlugin", id=plugin_id)

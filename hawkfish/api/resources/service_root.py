@@ -9,6 +9,7 @@ import falcon
 
 from hawkfish.api import links
 from hawkfish.api.documents import Document, dump
+from hawkfish.api.queries import FEATURES
 from hawkfish.api.resources.base import Resource, Singleton
 
 REDFISH_VERSION = "1.20.0"
@@ -57,6 +58,8 @@ SCHEMAS = (
 class VersionsResource(Resource):
     """/redfish: the versions of the protocol."""
 
+    shapeable = False
+
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Shows the versions."""
         resp.data = dump({"v1": links.ROOT})
@@ -78,13 +81,8 @@ class ServiceRootResource(Singleton):
             "RedfishVersion": REDFISH_VERSION,
             "UUID": str(info.installation_id),
             "ProtocolFeaturesSupported": {
-                "ExcerptQuery": False,
-                "FilterQuery": False,
-                "OnlyMemberQuery": True,
-                "SelectQuery": False,
-                "TopSkipQuery": True,
+                **FEATURES,
                 "MultipleHTTPRequests": True,
-                "ExpandQuery": {"ExpandAll": False, "Levels": False, "Links": False, "NoLinks": False},
                 "DeepOperations": {"DeepPATCH": False, "DeepPOST": False},
             },
             "Systems": {"@odata.id": links.SYSTEMS},
@@ -110,6 +108,8 @@ class ServiceRootResource(Singleton):
 class ODataResource(Resource):
     """/redfish/v1/odata: the OData service document."""
 
+    shapeable = False
+
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Lists the root and its direct children."""
         children = {
@@ -129,6 +129,8 @@ class ODataResource(Resource):
 
 class MetadataResource(Resource):
     """/redfish/v1/$metadata: which schemas the service uses, as CSDL."""
+
+    shapeable = False
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Refers to DMTF's published schema files."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import falcon
 
 from hawkfish.api import links
@@ -11,9 +9,10 @@ from hawkfish.api.documents import Document, dump, send
 from hawkfish.api.links import described_by
 from hawkfish.api.messages import render
 from hawkfish.api.offload import offload
-from hawkfish.api.resources.base import Collection, Resource, Singleton, not_none, sliced, timestamp
+from hawkfish.api.resources.base import Address, Collection, Resource, Singleton, not_none, paged, timestamp
 from hawkfish.api.schemas.accounts import NewSessionSchema
 from hawkfish.domain.accounts import Actor, Session
+from hawkfish.domain.pages import Page, PageRequest
 
 
 def session_document(session: Session) -> Document:
@@ -48,20 +47,24 @@ class SessionServiceResource(Singleton):
         return Document(body)
 
 
-class SessionsResource(Collection):
+class SessionsResource(Collection[Session]):
     """/redfish/v1/SessionService/Sessions; a POST is a login and needs no credentials but those in its body."""
 
     path = links.SESSIONS
     kind = "SessionCollection"
     title = "Sessions"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[str], int]:
-        """Ids of the sessions that the actor may see."""
-        return sliced(self.application.sessions.list(actor), skip, top, lambda session: session.id)
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Session]:
+        """The sessions that the actor may see, oldest first."""
+        return paged(self.application.sessions.list(actor), wanted, self.key)
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def key(self, item: Session) -> str:
+        """Its age, then its id."""
+        return f"{item.created_at} {item.id}"
+
+    def document(self, item: Session) -> Document:
         """One session."""
-        return session_document(self.application.sessions.get(actor, identity))
+        return session_document(item)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Begins a session."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import falcon
@@ -12,9 +11,10 @@ from hawkfish.api.accepted import idempotency_key, settle
 from hawkfish.api.documents import Document, RenderedCache, dump, expected_version, send, send_rendered
 from hawkfish.api.offload import offload
 from hawkfish.api.queries import read_number
-from hawkfish.api.resources.base import Collection, Resource
+from hawkfish.api.resources.base import Address, Collection, Resource
 from hawkfish.api.resources.systems_body import (
     MODE_OF,
+    SYSTEM_FIELDS,
     placement_body,
     screenshot_uri,
     serial_log_document,
@@ -24,26 +24,41 @@ from hawkfish.api.schemas.systems import NewSystemSchema, NoParametersSchema, Re
 from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.machines import Firmware
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.systems import System
 from hawkfish.errors import PropertyNotInList
 
 SERIAL_PIECE = 64 * 1024
 
 
-class SystemCollectionResource(Collection):
+class CollectionOfSystems(Collection[System]):
+    """A collection with a member for each system, by the names of the systems."""
+
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[System]:
+        """The systems."""
+        return self.application.systems.page(actor, wanted)
+
+    def references(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[UUID]:
+        """Their ids."""
+        return self.application.systems.references(actor, wanted)
+
+    def key(self, item: System) -> str:
+        """Its name, whatever the case."""
+        return item.name.lower()
+
+
+class SystemCollectionResource(CollectionOfSystems):
     """/redfish/v1/Systems."""
 
     path = links.SYSTEMS
     kind = "ComputerSystemCollection"
     title = "Systems"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the systems, by name."""
-        return self.application.systems.references(actor, skip=skip, top=top)
+    fields = SYSTEM_FIELDS
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def document(self, item: System) -> Document:
         """One system."""
-        return system_document(self.application.systems.get(actor, identity))
+        return system_document(item)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Makes a system, or says where it would go."""
@@ -87,6 +102,9 @@ class SystemResource(SystemPart):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows the system as it was last observed."""
+        if req.context.shape is not None:
+            send(req, resp, system_document(self.find(req, system_id)))
+            return
         actor, systems = req.context.actor, self.application.systems
         stamp = systems.quick_stamp(actor, system_id) or offload(systems.stamp, actor, system_id)
         rendered = None if stamp is None else self._cache.get(system_id, stamp)
@@ -144,6 +162,8 @@ class SystemScreenshotResource(SystemPart):
 
 class ScreenshotResource(SystemPart):
     """A picture that was taken."""
+
+    shapeable = False
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str, screenshot_id: str) -> None:
         """Sends the picture."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hawkfish.api import links
 from hawkfish.api.documents import Document
+from hawkfish.api.filters import Cases, Fields, Stored
 from hawkfish.api.links import link
 from hawkfish.api.resources.base import not_none, timestamp
 from hawkfish.api.schemas.systems import BOOT_MODES, BOOT_TARGETS
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import BootDevice, Bridge, Firmware, MachineFacts, NamedNetwork, NetworkAttachment
+from hawkfish.domain.pages import AllOf, AnyOf, Comparison, Not, Operator
 from hawkfish.domain.placement import Placement
 from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
 from hawkfish.domain.tasks import Task
@@ -51,6 +54,57 @@ def system_document(system: System) -> Document:
     if system.hypervisor:
         body["Model"] = system.hypervisor
     return Document(body, system.version)
+
+
+_FAILED, _READY = (Comparison(("state",), Operator.EQUAL, state) for state in (SystemState.FAILED, SystemState.READY))
+_CREATING = Comparison(("state",), Operator.EQUAL, SystemState.CREATING)
+_DELETING = Comparison(("state",), Operator.EQUAL, SystemState.DELETING)
+_STALE = Comparison(("stale",), Operator.EQUAL, True)
+_CRITICAL = AnyOf((_FAILED, AllOf((_READY, Comparison(("failure",), Operator.NOT_EQUAL, None)))))
+_WARNING = AllOf((_STALE, Not(AnyOf((_CRITICAL, _CREATING, _DELETING)))))
+_ENABLED = Not(AnyOf((_CRITICAL, _CREATING, _DELETING, _STALE)))
+
+
+def _each(name: str, words: Mapping[Any, Any]) -> Cases:
+    """A property whose words stand for others that are stored."""
+    return Cases({word: Comparison((name,), Operator.EQUAL, stored) for stored, word in words.items()})
+
+
+SYSTEM_FIELDS: Fields = {
+    "Id": Stored("id"),
+    "UUID": Stored("id"),
+    "Name": Stored("name"),
+    "Description": Stored("description"),
+    "AssetTag": Stored("asset_tag"),
+    "PowerState": Stored("power_state"),
+    "Status/Health": Cases({"OK": AnyOf((_CREATING, _DELETING, _ENABLED)), "Warning": _WARNING, "Critical": _CRITICAL}),
+    "Status/State": Cases(
+        {
+            "Enabled": _ENABLED,
+            "Starting": _CREATING,
+            "Disabled": _DELETING,
+            "UnavailableOffline": AnyOf((_CRITICAL, _WARNING)),
+        }
+    ),
+    "ProcessorSummary/Count": Cases({1: AllOf(())}),
+    "ProcessorSummary/CoreCount": Stored("vcpus"),
+    "ProcessorSummary/LogicalProcessorCount": Stored("vcpus"),
+    "MemorySummary/TotalSystemMemoryGiB": Stored("memory_mib", scale=MIB_A_GIB),
+    "Boot/BootSourceOverrideEnabled": Stored("boot_enabled"),
+    "Boot/BootSourceOverrideTarget": _each("boot_device", TARGET_OF),
+    "Boot/BootSourceOverrideMode": _each("firmware", MODE_OF),
+    "Oem/HawkFish/HostName": Stored("host_name"),
+    "Oem/HawkFish/Driver": Stored("driver"),
+    "Oem/HawkFish/Project": Stored("project"),
+    "Oem/HawkFish/State": Stored("state"),
+    "Oem/HawkFish/Failure": Stored("failure"),
+    "Oem/HawkFish/CPU": Stored("vcpus"),
+    "Oem/HawkFish/MemoryMiB": Stored("memory_mib"),
+    "Oem/HawkFish/Firmware": Stored("firmware"),
+    "Oem/HawkFish/Stale": Stored("stale"),
+    "Oem/HawkFish/Labels/*": Stored("labels"),
+}
+"""What a `$filter` of Systems can name however many there are: what `system_document` makes of the record alone."""
 
 
 def status_of(system: System) -> dict[str, Any]:

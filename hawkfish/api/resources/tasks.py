@@ -11,12 +11,13 @@ from hawkfish.api import links
 from hawkfish.api.accepted import raise_if_failed, send_running
 from hawkfish.api.documents import Document, dump, send
 from hawkfish.api.offload import offload
-from hawkfish.api.resources.base import Collection, Resource, Singleton
+from hawkfish.api.resources.base import Address, Collection, Resource, Singleton
 from hawkfish.api.resources.hosts import host_document
 from hawkfish.api.resources.systems_body import screenshot_uri, serial_log_document, system_document
 from hawkfish.api.resources.tasks_body import task_document
 from hawkfish.api.schemas.systems import NoParametersSchema
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.tasks import Task
 
 MINUTES_A_DAY = 24 * 60
@@ -42,21 +43,26 @@ class TaskServiceResource(Singleton):
         return Document(body)
 
 
-class TasksResource(Collection):
+class TasksResource(Collection[Task]):
     """/redfish/v1/TaskService/Tasks."""
 
     path = links.TASKS
     kind = "TaskCollection"
     title = "Tasks"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[str], int]:
-        """Ids of tasks, newest first."""
-        tasks, total = self.application.tasks.page(actor, skip=skip, top=top)
-        return [task.id for task in tasks], total
+    key_type = int
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Task]:
+        """The tasks, newest first."""
+        return self.application.tasks.page(actor, wanted)
+
+    def key(self, item: Task) -> int:
+        """Its number, the highest first."""
+        return -item.number
+
+    def document(self, item: Task) -> Document:
         """One task."""
-        return task_document(self.application.tasks.get(actor, identity))
+        return task_document(item)
 
 
 class TaskResource(Resource):

@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Table, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
+from hawkfish.db.paging import Columns, cut, entries, narrow, number, text, to_page, truth
 from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
@@ -41,6 +42,7 @@ from hawkfish.domain.messages import (
     RESOURCE_STATUS_OK,
     EventMessage,
 )
+from hawkfish.domain.pages import Condition, Page, PageRequest
 from hawkfish.domain.systems import (
     BootOverride,
     BootOverrideEnabled,
@@ -77,6 +79,38 @@ STAMP = (
 )
 
 
+def _of_host(column: Any) -> Any:
+    return select(column).where(HostRow.id == SystemRow.host_id).scalar_subquery()
+
+
+COLUMNS: Columns = {
+    "id": text(SystemRow.id),
+    "name": text(SystemRow.name),
+    "description": text(func.nullif(SystemRow.description, "")),
+    "asset_tag": text(SystemRow.asset_tag),
+    "project": text(SystemRow.project),
+    "state": text(SystemRow.state),
+    "failure": text(func.nullif(SystemRow.failure, "")),
+    "vcpus": number(SystemRow.vcpus),
+    "memory_mib": number(SystemRow.memory_mib),
+    "firmware": text(SystemRow.firmware),
+    "labels": entries(SystemRow.labels),
+    "boot_enabled": text(SystemRow.boot_enabled),
+    "boot_device": text(SystemRow.boot_device),
+    # As `_shown_power` says it.
+    "power_state": text(
+        case(
+            (SystemRow.state == SystemState.CREATING, None),
+            else_=func.coalesce(SystemRow.power_transition, SystemRow.power_state),
+        )
+    ),
+    "stale": truth(SystemRow.stale),
+    "host_name": text(_of_host(HostRow.name)),
+    "driver": text(_of_host(HostRow.driver)),
+}
+"""What conditions on systems may name; the names are those of `System`."""
+
+
 class SystemRepository:
     """Systems of one unit of work."""
 
@@ -86,15 +120,18 @@ class SystemRepository:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def page(self, *, skip: int = 0, top: int | None = None) -> list[System]:
+    def page(self, wanted: PageRequest) -> Page[System]:
         """Systems in the order of their names."""
-        statement = select(SystemRow).order_by(SystemRow.name_key).offset(skip).limit(top)
-        return self._to_systems(self._session.scalars(statement).all())
+        statement = narrow(self._uow, select(SystemRow), wanted.condition, COLUMNS)
+        rows = self._session.scalars(cut(statement, wanted, SystemRow.name_key)).all()
+        return to_page(rows, wanted, self.count(wanted.condition), lambda row: row.name_key, self._to_systems)
 
-    def references(self, *, skip: int = 0, top: int | None = None) -> list[UUID]:
+    def references(self, wanted: PageRequest) -> Page[UUID]:
         """Ids of systems in the order of their names; what a collection shows."""
-        statement = select(SystemRow.id).order_by(SystemRow.name_key).offset(skip).limit(top)
-        return [UUID(item) for item in self._session.scalars(statement)]
+        statement = narrow(self._uow, select(SystemRow.id, SystemRow.name_key), wanted.condition, COLUMNS)
+        rows = self._session.execute(cut(statement, wanted, SystemRow.name_key)).all()
+        total = self.count(wanted.condition)
+        return to_page(rows, wanted, total, lambda row: row.name_key, lambda found: [UUID(row.id) for row in found])
 
     def place_and_state(self, system_id: UUID) -> tuple[UUID, SystemState] | None:
         """The host of a system, and its state; None if there is none."""
@@ -107,9 +144,10 @@ class SystemRepository:
         statement = select(SystemRow).where(SystemRow.id.in_([str(item) for item in ids])).order_by(SystemRow.name_key)
         return self._to_systems(self._session.scalars(statement).all())
 
-    def count(self) -> int:
-        """How many there are."""
-        return int(self._session.scalar(select(func.count()).select_from(SystemRow)) or 0)
+    def count(self, condition: Condition | None = None) -> int:
+        """How many there are, or how many of them meet a condition."""
+        statement = narrow(self._uow, select(func.count()).select_from(SystemRow), condition, COLUMNS)
+        return int(self._session.scalar(statement) or 0)
 
     def find(self, id_or_name: UUID | str) -> System | None:
         """A system by its id, or by its name whatever the case."""

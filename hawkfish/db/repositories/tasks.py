@@ -32,6 +32,7 @@ from sqlalchemy.orm import aliased
 from hawkfish import metrics
 from hawkfish.db.base import UtcDateTime
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
+from hawkfish.db.paging import cut, to_page
 from hawkfish.domain.messages import (
     TASK_ABORTED,
     TASK_CANCELLED,
@@ -40,6 +41,7 @@ from hawkfish.domain.messages import (
     TASK_STARTED,
     EventMessage,
 )
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.tasks import ENDED, Limit, Task, TaskError, TaskLane, TaskMessage, TaskState
 from hawkfish.errors import Conflict, LeaseLost, NotFound
 
@@ -145,10 +147,14 @@ class TaskRepository:
         rows = self._session.execute(statement)
         return [_to_task(row) for row in rows]
 
-    def newest(self, *, skip: int = 0, limit: int | None = None) -> list[Task]:
-        """Tasks in the reverse order of acceptance."""
-        rows = self._session.execute(select(TASKS).order_by(TaskRow.number.desc()).offset(skip).limit(limit))
-        return [_to_task(row) for row in rows]
+    def newest(self, wanted: PageRequest) -> Page[Task]:
+        """Tasks in the reverse order of acceptance; their places are their numbers, counted downwards."""
+        # Places rise from one to the next, as everywhere; the index is over the numbers themselves.
+        behind = wanted if wanted.after is None else replace(wanted, after=-int(wanted.after))
+        rows = self._session.execute(cut(select(TASKS), behind, TaskRow.number, newest_first=True)).all()
+        return to_page(
+            rows, wanted, self.count(), lambda row: -row.number, lambda found: [_to_task(row) for row in found]
+        )
 
     def count(self, *, projects: Collection[str] | None = None, ended: bool | None = None) -> int:
         """How many tasks are kept; of some projects, or only those that have ended or have not."""
