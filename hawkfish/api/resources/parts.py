@@ -41,8 +41,15 @@ class PartCollection(SystemPart):
         if query.only and len(members) == 1:
             send(req, resp, members[0])
             return
+        # They are few, and are cut up by their positions: machines have no natural order of parts but the one that they have.
+        places = {_address(item): position for position, item in enumerate(members)}
         found = [item for item in members if query.accepts(item.body)]
-        send_members(req, resp, Head(req.path, self.kind, self.title), paged(found, query.page, _place))
+        send_members(
+            req,
+            resp,
+            Head(req.path, self.kind, self.title),
+            paged(found, query.page, lambda item: places[_address(item)]),
+        )
 
     def check_parent(self, system: System, path: str) -> None:
         """Refuses a collection whose parent is not there; the system itself is known to be.
@@ -94,12 +101,6 @@ def references(documents: Iterable[Document]) -> list[dict[str, str]]:
 
 def _address(document: Document) -> str:
     return str(document.body["@odata.id"])
-
-
-def _place(document: Document) -> str:
-    """The place of a part in its collection: NIC2 comes before NIC10."""
-    name = _address(document).rpartition("/")[2]
-    return f"{len(name):03} {name}"
 
 
 def _reference(document: Document) -> dict[str, str]:
