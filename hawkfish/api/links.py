@@ -16,6 +16,9 @@ ROLES = f"{ACCOUNT_SERVICE}/Roles"
 TASK_SERVICE = "/redfish/v1/TaskService"
 TASKS = f"{TASK_SERVICE}/Tasks"
 TASK_MONITORS = f"{TASK_SERVICE}/TaskMonitors"
+SCHEMAS = "/redfish/v1/Schemas"
+JSON_SCHEMAS = "/redfish/v1/JsonSchemas"
+REGISTRIES = "/redfish/v1/Registries"
 OEM = "/redfish/v1/Oem/HawkFish"
 HOSTS = f"{OEM}/Hosts"
 PLUGINS = f"{OEM}/Plugins"
@@ -28,8 +31,9 @@ def link(collection: str, identity: UUID | str) -> dict[str, str]:
 
 
 def described_by(odata_type: str) -> str | None:
-    """The value of the header `Link` for a resource of that type; None for types whose schema is not published."""
+    """The value of the header `Link` for a resource of that type."""
     name = odata_type.removeprefix("#").rpartition(".")[0]
     if name.startswith("HawkFish"):
-        return None
+        plain = name.partition(".")[0]
+        return f"<{JSON_SCHEMAS}/{plain}/{name}.json>; rel=describedby"
     return f"<http://redfish.dmtf.org/schemas/v1/{name}.json>; rel=describedby"

@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 import falcon
 
-from hawkfish.api import links
+from hawkfish.api import links, schema_files
 from hawkfish.api.documents import Document, dump
 from hawkfish.api.queries import FEATURES
 from hawkfish.api.resources.base import Resource, Singleton
@@ -27,12 +27,16 @@ SCHEMAS = (
     "LogEntryCollection",
     "LogService LogService.v1_9_0",
     "LogServiceCollection",
+    "JsonSchemaFile JsonSchemaFile.v1_1_5",
+    "JsonSchemaFileCollection",
     "Manager Manager.v1_24_0",
     "ManagerAccount ManagerAccount.v1_14_1",
     "ManagerAccountCollection",
     "ManagerCollection",
     "Memory Memory.v1_23_0",
     "MemoryCollection",
+    "MessageRegistryFile MessageRegistryFile.v1_1_5",
+    "MessageRegistryFileCollection",
     "Message Message.v1_3_0",
     "Processor Processor.v1_22_0",
     "ProcessorCollection",
@@ -91,6 +95,8 @@ class ServiceRootResource(Singleton):
             "SessionService": {"@odata.id": links.SESSION_SERVICE},
             "AccountService": {"@odata.id": links.ACCOUNT_SERVICE},
             "Tasks": {"@odata.id": links.TASK_SERVICE},
+            "Registries": {"@odata.id": links.REGISTRIES},
+            "JsonSchemas": {"@odata.id": links.JSON_SCHEMAS},
             "Links": {"Sessions": {"@odata.id": links.SESSIONS}},
             "Oem": {
                 "HawkFish": {
@@ -121,6 +127,8 @@ class ODataResource(Resource):
             "AccountService": links.ACCOUNT_SERVICE,
             "Tasks": links.TASK_SERVICE,
             "Sessions": links.SESSIONS,
+            "Registries": links.REGISTRIES,
+            "JsonSchemas": links.JSON_SCHEMAS,
         }
         entries = [{"name": name, "kind": "Singleton", "url": address} for name, address in children.items()]
         resp.set_header("Link", "<http://redfish.dmtf.org/schemas/v1/odata.v4_0_1.json>; rel=describedby")
@@ -133,7 +141,7 @@ class MetadataResource(Resource):
     shapeable = False
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Refers to DMTF's published schema files."""
+        """Refers to DMTF's published schema files, and to our own."""
         resp.content_type = "application/xml"
         resp.data = _metadata().encode()
 
@@ -148,6 +156,10 @@ def _metadata() -> str:
         uri = quoteattr(f"http://redfish.dmtf.org/schemas/v1/{name}_v1.xml")
         included = "".join(f"<edmx:Include Namespace={quoteattr(item)}/>" for item in (name, *versions))
         lines.append(f"<edmx:Reference Uri={uri}>{included}</edmx:Reference>")
+    for name in schema_files.names():
+        versions = [] if name.endswith("Collection") else [f"{name}.{schema_files.VERSION}"]
+        included = "".join(f"<edmx:Include Namespace={quoteattr(item)}/>" for item in (name, *versions))
+        lines.append(f"<edmx:Reference Uri={quoteattr(schema_files.csdl_address(name))}>{included}</edmx:Reference>")
     lines += [
         '<edmx:Reference Uri="http://redfish.dmtf.org/schemas/v1/RedfishExtensions_v1.xml">',
         '<edmx:Include Namespace="RedfishExtensions.v1_0_0" Alias="Redfish"/>',

@@ -1,0 +1,310 @@
+"""What our own types show. The schema files that clients fetch are made from these, and a test holds live resources to them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from marshmallow import Schema, fields
+
+from hawkfish.domain.hosts import HostState, Virtualisation
+from hawkfish.domain.machines import DiskBus, Firmware, NetworkInterfaceModel
+from hawkfish.domain.storage import VolumeFormat
+from hawkfish.domain.systems import SystemState
+
+
+class ShownSchema(Schema):
+    """An object that is shown.
+
+    Attributes:
+        type_name: Its type within its namespace; None for an object within another.
+        resource: Whether it has an address of its own.
+        actions: Names of its actions with what they do.
+    """
+
+    namespace: ClassVar[str | None] = None
+    type_name: ClassVar[str] = ""
+    resource: ClassVar[bool] = False
+    actions: ClassVar[dict[str, str]] = {}
+
+
+class Link(fields.Field[Any]):
+    """A link to a resource.
+
+    Attributes:
+        target: The qualified name of its type.
+    """
+
+    def __init__(self, target: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+
+
+def _says(text: str) -> dict[str, Any]:
+    return {"metadata": {"description": text}}
+
+
+def _text(text: str) -> fields.String:
+    return fields.String(**_says(text))
+
+
+def _whole(text: str, **more: Any) -> fields.Integer:
+    return fields.Integer(**_says(text), **more)
+
+
+def _truth(text: str) -> fields.Boolean:
+    return fields.Boolean(**_says(text))
+
+
+def _time(text: str) -> fields.DateTime:
+    return fields.DateTime(**_says(text))
+
+
+def _one_of(kind: type[StrEnum], text: str) -> fields.Enum[StrEnum]:
+    return fields.Enum(kind, by_value=True, **_says(text))
+
+
+def _texts(text: str) -> fields.List[str]:
+    return fields.List(fields.String(), **_says(text))
+
+
+def _map(text: str) -> fields.Dict:
+    return fields.Dict(**_says(text))
+
+
+class ShownDisk(ShownSchema):
+    """A disk of a system."""
+
+    Id = _text("The serial number of the disk in the guest.")
+    CapacityBytes = _whole("The size that the guest sees.")
+    Format = _one_of(VolumeFormat, "The format of the volume.")
+    Bus = _one_of(DiskBus, "The bus that the disk hangs on.")
+    Pool = Link("HawkFishPool.HawkFishPool", **_says("The storage pool that holds the volume."))
+    VolumeName = _text("The name of the volume in its pool.")
+    Image = _text("The image that it was made from; absent for a disk that began empty.")
+
+
+class ShownNetworkInterface(ShownSchema):
+    """A network interface of a system."""
+
+    Id = _text("The name of the interface within the system.")
+    MACAddress = _text("The MAC address.")
+    Model = _one_of(NetworkInterfaceModel, "The model of the card.")
+    Network = _text("The network of the host that it hangs on.")
+    Bridge = _text("The bridge of the host that it hangs on.")
+    VLANId = _whole("The VLAN on the bridge.")
+    UserMode = _truth("Whether it reaches out through the host's own connections, and nobody reaches it.")
+
+
+class ShownSystem(ShownSchema):
+    """What HawkFish says of a system beyond ComputerSystem."""
+
+    namespace = "HawkFishSystem"
+    type_name = "System"
+    actions: ClassVar[dict[str, str]] = {"Screenshot": "Takes a picture of the screen, and tells where it is."}
+
+    Host = Link("HawkFishHost.HawkFishHost", **_says("The host that runs it."))
+    HostName = _text("The name of that host.")
+    Driver = _text("The compute driver of that host.")
+    Project = _text("The project that it belongs to.")
+    State = _one_of(SystemState, "The life of its record.")
+    Failure = _text("What is wrong with it; absent while all is well.")
+    CPU = _whole("The number of virtual CPUs.")
+    MemoryMiB = _whole("The memory in MiB.")
+    Firmware = _one_of(Firmware, "The firmware, chosen when it was made.")
+    Labels = _map("Strings of the users' own, by names of their own.")
+    Stale = _truth("Whether its host is silent, so that what is shown may no longer be so.")
+    ObservedAt = _time("When it was last seen; shown while it is stale.")
+    Disks = fields.List(fields.Nested(ShownDisk), **_says("The disks, in their order."))
+    NetworkInterfaces = fields.List(fields.Nested(ShownNetworkInterface), **_says("The interfaces, in their order."))
+    SerialLogURI = _text("Where that is read which it wrote to its serial port.")
+
+
+class ShownEthernetInterface(ShownSchema):
+    """What HawkFish says of a network interface beyond EthernetInterface."""
+
+    namespace = "HawkFishEthernetInterface"
+    type_name = "EthernetInterface"
+
+    Model = _one_of(NetworkInterfaceModel, "The model of the card.")
+    Network = _text("The network of the host that it hangs on.")
+    Bridge = _text("The bridge of the host that it hangs on.")
+    VLANId = _whole("The VLAN on the bridge.")
+    UserMode = _truth("Whether it reaches out through the host's own connections, and nobody reaches it.")
+
+
+class ShownDrive(ShownSchema):
+    """What HawkFish says of a disk beyond Drive."""
+
+    namespace = "HawkFishDrive"
+    type_name = "Drive"
+
+    Bus = _one_of(DiskBus, "The bus that the disk hangs on.")
+    Format = _one_of(VolumeFormat, "The format of the volume.")
+    Pool = Link("HawkFishPool.HawkFishPool", **_says("The storage pool that holds the volume."))
+    VolumeName = _text("The name of the volume in its pool.")
+    Image = _text("The image that it was made from; absent for a disk that began empty.")
+
+
+class ShownTask(ShownSchema):
+    """What HawkFish says of a task beyond Task."""
+
+    namespace = "HawkFishTask"
+    type_name = "Task"
+    actions: ClassVar[dict[str, str]] = {"Cancel": "Stops the task and takes back what it did."}
+
+    Kind = _text("What kind of work it is.")
+    Subject = _text("What it works on.")
+    RequestedBy = _text("The user who asked for it.")
+    Progress = _text("What it is doing, or how it ended.")
+    StartedAt = _time("When a worker took it up.")
+
+
+class ShownServiceRoot(ShownSchema):
+    """What HawkFish says of itself beyond ServiceRoot."""
+
+    namespace = "HawkFishServiceRoot"
+    type_name = "ServiceRoot"
+
+    Version = _text("The version of HawkFish.")
+    Hosts = Link("HawkFishHostCollection.HawkFishHostCollection", **_says("The hosts."))
+    Plugins = Link("HawkFishPluginCollection.HawkFishPluginCollection", **_says("The plugins."))
+    StoragePools = Link("HawkFishPoolCollection.HawkFishPoolCollection", **_says("The storage pools."))
+
+
+class ShownSerialLog(ShownSchema):
+    """A piece of what a system wrote to its serial port."""
+
+    namespace = "HawkFishSerialLog"
+    type_name = "SerialLog"
+    resource = True
+
+    Text = _text("The piece.")
+    Offset = _whole("Where it begins, in bytes.")
+    NextOffset = _whole("Where the next piece begins.")
+
+
+class ShownFacts(ShownSchema):
+    """What a host was found to be."""
+
+    Hostname = _text("What it calls itself.")
+    Hypervisor = _text("Its hypervisor with the version.")
+    Architecture = _text("The architecture of its processors.")
+    CPUs = _whole("The number of its logical processors.")
+    CPUModel = _text("The model of its processors.")
+    MemoryMiB = _whole("Its memory in MiB.")
+    Virtualisation = _one_of(Virtualisation, "How guests run.")
+    VirtualisationReason = _text("Why they run so.")
+    Capabilities = _texts("What it can do.")
+    Firmwares = _texts("The kinds of firmware that it offers.")
+    Networks = _texts("The networks that machines can hang on.")
+    Bridges = _texts("The bridges that machines can hang on.")
+    Warnings = _texts("What is not as it should be.")
+
+
+class ShownAmount(ShownSchema):
+    """How much of something there is."""
+
+    Capacity = fields.Float(allow_none=True, **_says("What may be given in all; null for no limit."))
+    Given = fields.Float(**_says("What is given."))
+    Free = fields.Float(allow_none=True, **_says("What may still be given; null for no limit."))
+
+
+class ShownPoolRoom(ShownSchema):
+    """How much of a pool there is on a host."""
+
+    Pool = Link("HawkFishPool.HawkFishPool", **_says("The pool."))
+    Name = _text("Its name.")
+    Overcommit = fields.Float(allow_none=True, **_says("How many times its capacity may be given; null for no limit."))
+    CapacityBytes = _whole("What may be given in all; null for no limit.", allow_none=True)
+    GivenBytes = _whole("What is given.")
+    FreeBytes = _whole("What may still be given; null for no limit.", allow_none=True)
+
+
+class ShownCapacity(ShownSchema):
+    """How much of a host there is."""
+
+    VCPUs = fields.Nested(ShownAmount, **_says("Virtual CPUs."))
+    MemoryMiB = fields.Nested(ShownAmount, **_says("Memory in MiB."))
+    Pools = fields.List(fields.Nested(ShownPoolRoom), **_says("Storage."))
+
+
+class ShownHost(ShownSchema):
+    """A host that runs systems."""
+
+    namespace = type_name = "HawkFishHost"
+    resource = True
+
+    Driver = _text("The compute driver that talks to it.")
+    URI = _text("Its address in the driver's own form.")
+    State = _one_of(HostState, "Whether it answers.")
+    StateReason = _text("Why it is Suspect or Down; empty while it is Up.")
+    StateChangedAt = _time("Since when.")
+    Schedulable = _truth("Whether it takes new systems.")
+    Labels = _map("Strings of the users' own, by names of their own.")
+    Settings = _map("The driver's settings, and the limits of what may be given.")
+    Status = fields.Raw(**_says("Its health."))
+    Facts = fields.Nested(ShownFacts, **_says("What the last look at it found."))
+    Capacity = fields.Nested(ShownCapacity, **_says("What may be given, what is given, and what is free."))
+
+
+class ShownPoolHost(ShownSchema):
+    """A pool on one host."""
+
+    Host = Link("HawkFishHost.HawkFishHost", **_says("The host."))
+    CapacityBytes = _whole("The size of the pool there.")
+    AllocatedBytes = _whole("What is used there, by whomever.")
+    AvailableBytes = _whole("What is free there.")
+
+
+class ShownPool(ShownSchema):
+    """A storage pool: a place for volumes on one or more hosts."""
+
+    namespace = type_name = "HawkFishPool"
+    resource = True
+
+    Type = _text("The kind of pool, named by its plugin.")
+    Config = _map("The plugin's configuration of it.")
+    Overcommit = fields.Float(allow_none=True, **_says("How many times its capacity may be given; null for no limit."))
+    Hosts = fields.List(fields.Nested(ShownPoolHost), **_says("The hosts that it is usable on."))
+
+
+class ShownRecord(ShownSchema):
+    """One thing that a plugin offers."""
+
+    Kind = _text("What kind of thing it is.")
+    Name = _text("Its name.")
+    Summary = _text("What it is for.")
+    Capabilities = _texts("What it can do.")
+    ConfigSchema = _map("The JSON Schema of its configuration.")
+    SettingsSchema = _map("The JSON Schema of its settings for a host.")
+    Problem = _text("Why it cannot be used; absent if it can.")
+
+
+class ShownPlugin(ShownSchema):
+    """A plugin that was found."""
+
+    namespace = type_name = "HawkFishPlugin"
+    resource = True
+
+    Distribution = _text("The distribution that it came with.")
+    Version = _text("The version of that distribution.")
+    State = _text("What became of it.")
+    API = _whole("The version of the plugin API that it was written for.")
+    Reason = _text("Why it is not used; absent if it is.")
+    Records = fields.List(fields.Nested(ShownRecord), **_says("What it offers."))
+
+
+SHOWN: tuple[type[ShownSchema], ...] = (
+    ShownDrive,
+    ShownEthernetInterface,
+    ShownHost,
+    ShownPlugin,
+    ShownPool,
+    ShownSerialLog,
+    ShownServiceRoot,
+    ShownSystem,
+    ShownTask,
+)
+COLLECTIONS = ("HawkFishHost", "HawkFishPlugin", "HawkFishPool")
+"""Types that have a collection of their own."""
