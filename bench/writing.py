@@ -58,7 +58,7 @@ def write(data_dir: Path) -> None:
     from hawkfish.domain.systems import ResetType
 
     application = Application.open(load_settings(data_dir=data_dir))
-    systems, _ = application.systems.page(SYSTEM_ACTOR, top=32)
+    systems = application.systems.page(SYSTEM_ACTOR, PageRequest(top=32)).items
     print("writing", flush=True)
     for reset_type in itertools.cycle((ResetType.ON, ResetType.FORCE_OFF)):
         accepted = [application.systems.reset(SYSTEM_ACTOR, system.id, reset_type) for system in systems]
