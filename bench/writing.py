@@ -55,6 +55,7 @@ def write(data_dir: Path) -> None:
     from hawkfish.bootstrap import Application
     from hawkfish.config import load_settings
     from hawkfish.domain.accounts import SYSTEM_ACTOR
+    from hawkfish.domain.pages import PageRequest
     from hawkfish.domain.systems import ResetType
 
     application = Application.open(load_settings(data_dir=data_dir))
