@@ -234,16 +234,19 @@ class ShownHost(ShownSchema):
 
     namespace = type_name = "HawkFishHost"
     resource = True
+    actions: ClassVar[dict[str, str]] = {"Forget": "Lets go of a host that is gone for good, with its systems."}
 
     Driver = _text("The compute driver that talks to it.")
     URI = _text("Its address in the driver's own form.")
     State = _one_of(HostState, "Whether it answers.")
     StateReason = _text("Why it is Suspect or Down; empty while it is Up.")
     StateChangedAt = _time("Since when.")
+    LastContact = _time("When it last answered; shown while it is not Up.")
     Schedulable = _truth("Whether it takes new systems.")
     Labels = _map("Strings of the users' own, by names of their own.")
     Settings = _map("The driver's settings, and the limits of what may be given.")
     Status = fields.Raw(**_says("Its health."))
+    Actions = _map("What can be done with it.")
     Facts = fields.Nested(ShownFacts, **_says("What the last look at it found."))
     Capacity = fields.Nested(ShownCapacity, **_says("What may be given, what is given, and what is free."))
 
