@@ -96,6 +96,16 @@ class ShownNetworkInterface(ShownSchema):
     UserMode = _truth("Whether it reaches out through the host's own connections, and nobody reaches it.")
 
 
+class ShownMachine(ShownSchema):
+    """What the hypervisor says of a machine."""
+
+    Name = _text("Its name there.")
+    CPU = _whole("The number of virtual CPUs.")
+    MemoryMiB = _whole("The memory in MiB.")
+    DiskIds = _texts("The disks that it has.")
+    MACAddresses = _texts("The interfaces that it has.")
+
+
 class ShownSystem(ShownSchema):
     """What HawkFish says of a system beyond ComputerSystem."""
 
@@ -114,6 +124,10 @@ class ShownSystem(ShownSchema):
     Firmware = _one_of(Firmware, "The firmware, chosen when it was made.")
     Labels = _map("Strings of the users' own, by names of their own.")
     Stale = _truth("Whether its host is silent, so that what is shown may no longer be so.")
+    Observed = fields.Nested(
+        ShownMachine, **_says("What the hypervisor says; shown where it is not what was asked for.")
+    )
+    Differences = _texts("The properties in which the machine is not what was asked for.")
     ObservedAt = _time("When it was last seen; shown while it is stale.")
     Disks = fields.List(fields.Nested(ShownDisk), **_says("The disks, in their order."))
     NetworkInterfaces = fields.List(fields.Nested(ShownNetworkInterface), **_says("The interfaces, in their order."))
