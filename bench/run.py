@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,14 +20,18 @@ def run(name: str, *, tiny: bool) -> dict[str, object] | None:
     """One benchmark's figures; None if it failed, which it has said."""
     command = [sys.executable, str(Path(__file__).with_name(f"{name}.py")), *(["--tiny"] if tiny else [])]
     print(f"--- {name}", flush=True)
+    # In a session of its own, so that the services which a benchmark started can be ended with it.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LONGEST_SECONDS, check=False)
+        output, _ = process.communicate(timeout=LONGEST_SECONDS)
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
         print(f"it took more than {LONGEST_SECONDS} s", flush=True)
         return None
-    lines = done.stdout.splitlines()
+    lines = output.splitlines()
     print("\n".join(line for line in lines if not line.startswith(JSON_PREFIX)), flush=True)
-    if done.returncode or not lines or not lines[-1].startswith(JSON_PREFIX):
+    if process.returncode or not lines or not lines[-1].startswith(JSON_PREFIX):
         return None
     found: dict[str, object] = json.loads(lines[-1].removeprefix(JSON_PREFIX))
     return found
