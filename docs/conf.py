@@ -20,7 +20,9 @@ nitpicky = True
 autodoc_typehints = "none"  # signatures are long enough; types stand in the text
 html_theme = "furo"
 html_title = project
-copybutton_prompt_text = r"\$ |# "
+copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
+copybutton_here_doc_delimiter = "EOF"
 
 reference_pages.write(HERE / "reference" / "generated")

@@ -1,0 +1,39 @@
+"""Every page says what is so: each of its code blocks is run, or names the reason why it is not."""
+
+import pytest
+
+from tests.docs.blocks import PAGES, blocks_of
+from tests.docs.reader import NEVER_RUN, Reader
+
+NOT_RUN = [
+    ("README.md", "it installs packages; the tests run scripts/demo.py"),
+    ("README.md", "the suite runs examples/gunicorn.sh, which holds it"),
+    ("docs/performance.md", "it takes minutes and has its own tests"),
+    ("docs/tutorial.md", "this very installation runs the tests"),
+    ("examples/container/README.md", "it needs podman and a registry"),
+    ("examples/systemd/README.md", "it makes an account and a unit of the machine"),
+]
+"""Page and reason of each block that is not run; whoever adds one says so here."""
+
+
+def pages_to_follow():
+    """Pages with something to run; those with commands start a service, which takes its time."""
+    for page in PAGES:
+        kinds = {block.kind for block in blocks_of(page) if not block.not_run} - NEVER_RUN
+        if kinds:
+            yield pytest.param(page, marks=[pytest.mark.slow] if "console" in kinds else [])
+
+
+@pytest.mark.parametrize("page", list(pages_to_follow()))
+def test_a_page_can_be_followed(tmp_path, page):
+    reader = Reader(tmp_path)
+    try:
+        for block in blocks_of(page):
+            if not block.not_run:
+                reader.follow(block)
+    finally:
+        reader.close()
+
+
+def test_what_is_not_run_is_known():
+    assert [(block.page, block.not_run) for page in PAGES for block in blocks_of(page) if block.not_run] == NOT_RUN
