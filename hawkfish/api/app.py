@@ -14,6 +14,7 @@ from hawkfish.api.middleware.logs import RequestLog
 from hawkfish.api.middleware.protocol import Protocol
 from hawkfish.api.resources import (
     accounts,
+    audit,
     ethernet_interfaces,
     hosts,
     log_services,
@@ -101,6 +102,8 @@ ROUTES: dict[str, type[Resource]] = {
     "/healthz": operations.HealthResource,
     "/readyz": operations.ReadyResource,
     "/metrics": operations.MetricsResource,
+    links.AUDIT: audit.AuditCollectionResource,
+    f"{links.AUDIT}/{{record_id}}": audit.AuditRecordResource,
     links.PLUGINS: plugins.PluginCollectionResource,
     f"{links.PLUGINS}/{{plugin_id}}": plugins.PluginResource,
 }

@@ -21,6 +21,7 @@ JSON_SCHEMAS = "/redfish/v1/JsonSchemas"
 REGISTRIES = "/redfish/v1/Registries"
 OEM = "/redfish/v1/Oem/HawkFish"
 HOSTS = f"{OEM}/Hosts"
+AUDIT = f"{OEM}/Audit"
 PLUGINS = f"{OEM}/Plugins"
 POOLS = f"{OEM}/Storage/Pools"
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "tasks show": "hawkfish.cli.tasks:ShowTask",
     "tasks wait": "hawkfish.cli.tasks:WaitTask",
     "tasks cancel": "hawkfish.cli.tasks:CancelTask",
+    "audit ls": "hawkfish.cli.audit:ListAudit",
     "users ls": "hawkfish.cli.users:ListUsers",
     "users show": "hawkfish.cli.users:ShowUser",
     "users create": "hawkfish.cli.users:CreateUser",

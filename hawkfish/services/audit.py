@@ -13,6 +13,7 @@ import structlog
 from hawkfish.config import Settings
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord, Role
+from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
 from hawkfish.errors import DatabaseUnavailable
 from hawkfish.services.authorization import Authorizer
 
@@ -173,6 +174,22 @@ class AuditService:
         self.authorize(actor, "audit.read")
         with self._database.read() as uow:
             return uow.audit.page(limit=max(1, min(limit, PAGE_LIMIT)), before_id=before_id)
+
+    def page(self, actor: Actor, wanted: PageRequest = EVERYTHING) -> Page[AuditRecord]:
+        """A page of the trail, newest first; `wanted` may hold a condition."""
+        self.authorize(actor, "audit.read")
+        with self._database.read() as uow:
+            return uow.audit.records(wanted)
+
+    def get(self, actor: Actor, record_id: int) -> AuditRecord:
+        """One record.
+
+        Raises:
+            NotFound: There is none (any more).
+        """
+        self.authorize(actor, "audit.read")
+        with self._database.read() as uow:
+            return uow.audit.get(record_id)
 
     def purge(self) -> int:
         """Deletes what is older than the retention; tells how much."""

@@ -58,6 +58,7 @@ def test_list_is_ls_everywhere():
         "systems list",
         "hosts list",
         "tasks list",
+        "audit list",
         "users list",
         "plugins list",
         "pools list",

@@ -104,6 +104,7 @@ class ServiceRootResource(Singleton):
                     "Version": info.version,
                     "Hosts": {"@odata.id": links.HOSTS},
                     "Plugins": {"@odata.id": links.PLUGINS},
+                    "Audit": {"@odata.id": links.AUDIT},
                     "StoragePools": {"@odata.id": links.POOLS},
                 }
             },

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, fields
 
+from hawkfish.domain.accounts import AuditOutcome
 from hawkfish.domain.hosts import HostState, Virtualisation
 from hawkfish.domain.machines import DiskBus, Firmware, NetworkInterfaceModel
 from hawkfish.domain.storage import VolumeFormat
@@ -183,6 +184,7 @@ class ShownServiceRoot(ShownSchema):
     Version = _text("The version of HawkFish.")
     Hosts = Link("HawkFishHostCollection.HawkFishHostCollection", **_says("The hosts."))
     Plugins = Link("HawkFishPluginCollection.HawkFishPluginCollection", **_says("The plugins."))
+    Audit = Link("HawkFishAuditRecordCollection.HawkFishAuditRecordCollection", **_says("The audit trail."))
     StoragePools = Link("HawkFishPoolCollection.HawkFishPoolCollection", **_says("The storage pools."))
 
 
@@ -312,7 +314,32 @@ class ShownPlugin(ShownSchema):
     Records = fields.List(fields.Nested(ShownRecord), **_says("What it offers."))
 
 
+class ShownAuditFact(ShownSchema):
+    """One more thing that was written down."""
+
+    Name = _text("What it is.")
+    Value = _text("What it was.")
+
+
+class ShownAuditRecord(ShownSchema):
+    """Who did what to what, from where, and whether it was allowed."""
+
+    namespace = type_name = "HawkFishAuditRecord"
+    resource = True
+
+    At = _time("When it was done or refused.")
+    UserName = _text("Who asked.")
+    Verb = _text("What was asked for, such as systems.create.")
+    Subject = _text("What it was done to, as kind:id.")
+    Outcome = _one_of(AuditOutcome, "How it ended.")
+    Address = _text("From where; absent for what the service did by itself.")
+    SessionId = _text("The session of the one who asked.")
+    RequestId = _text("The id of the request, as it stands in the log and in X-Request-Id.")
+    Details = fields.List(fields.Nested(ShownAuditFact), **_says("What else was written down."))
+
+
 SHOWN: tuple[type[ShownSchema], ...] = (
+    ShownAuditRecord,
     ShownDrive,
     ShownEthernetInterface,
     ShownHost,
@@ -323,5 +350,5 @@ SHOWN: tuple[type[ShownSchema], ...] = (
     ShownSystem,
     ShownTask,
 )
-COLLECTIONS = ("HawkFishHost", "HawkFishPlugin", "HawkFishPool")
+COLLECTIONS = ("HawkFishAuditRecord", "HawkFishHost", "HawkFishPlugin", "HawkFishPool")
 """Types that have a collection of their own."""

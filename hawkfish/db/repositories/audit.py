@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,31 @@ from sqlalchemy import delete, func, insert, or_, select, update
 
 from hawkfish.db.models.accounts import InstallationRow
 from hawkfish.db.models.audit import AuditRow
+from hawkfish.db.paging import Columns, cut, narrow, text, to_page
 from hawkfish.domain.accounts import AuditOutcome, AuditRecord
+from hawkfish.domain.pages import Page, PageRequest
+from hawkfish.errors import NotFound
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
+
+
+COLUMNS: Columns = {
+    "user_name": text(AuditRow.user_name),
+    "verb": text(AuditRow.verb),
+    "subject": text(AuditRow.subject),
+    "outcome": text(AuditRow.outcome),
+    "address": text(AuditRow.address),
+    "request_id": text(AuditRow.request_id),
+}
+"""What the trail can be filtered by."""
 
 
 class AuditRepository:
     """The audit trail of one unit of work."""
 
     def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
         self._session = uow.session
 
     def add(
@@ -71,6 +87,28 @@ class AuditRepository:
         if subject is not None:
             statement = statement.where(AuditRow.subject == subject)
         return [_to_record(row) for row in self._session.scalars(statement)]
+
+    def records(self, wanted: PageRequest) -> Page[AuditRecord]:
+        """The whole trail, newest first; places are ids, counted downwards. It can be filtered by COLUMNS."""
+        behind = wanted if wanted.after is None else replace(wanted, after=-int(wanted.after))
+        statement = narrow(self._uow, select(AuditRow), wanted.condition, COLUMNS)
+        rows = self._session.scalars(cut(statement, behind, AuditRow.id, newest_first=True)).all()
+        counted = narrow(self._uow, select(func.count()).select_from(AuditRow), wanted.condition, COLUMNS)
+        total = int(self._session.scalar(counted) or 0)
+        return to_page(rows, wanted, total, lambda row: -row.id, lambda found: [_to_record(row) for row in found])
+
+    def get(self, record_id: int) -> AuditRecord:
+        """One record.
+
+        Raises:
+            NotFound: There is none (any more).
+        """
+        row = self._session.get(AuditRow, record_id)
+        if row is None:
+            raise NotFound(
+                f"There is no audit record {record_id} (any more).", kind="HawkFishAuditRecord", id=str(record_id)
+            )
+        return _to_record(row)
 
     def find(self, record_id: int, subject: str, *, after: int = 0) -> AuditRecord | None:
         """The record with that id, if it is of this subject and its id is larger than `after`."""
