@@ -7,13 +7,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import reference_pages  # noqa: E402  it stands beside this file
+import _reference  # noqa: E402  it stands beside this file
 
 project = "HawkFish"
 version = release = installed_version("hawkfish")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_reference"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 nitpicky = True
@@ -25,4 +25,4 @@ copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 copybutton_here_doc_delimiter = "EOF"
 
-reference_pages.write(HERE / "reference" / "generated")
+_reference.write(HERE / "reference" / "generated")

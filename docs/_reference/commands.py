@@ -1,4 +1,4 @@
-"""Pages of the reference that are made from the code when the documentation is built, so that they cannot be out of date."""
+"""The page of the commands."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ import argparse
 import inspect
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
-from hawkfish import errors
-from hawkfish.api.errors import TABLE
-from hawkfish.api.messages import BASE
 from hawkfish.cli.commands import COMMANDS
 from hawkfish.cli.help import summary_of
 from hawkfish.cli.main import HawkFishApp
 
 DISPLAY_OPTIONS = {"output formatters", "table formatter", "CSV Formatter", "json formatter", "shell formatter"}
 """Groups of options that cliff gives to every command that shows something; they are told of once."""
-
-
-def write(folder: Path) -> None:
-    """Writes all of them into a folder; a file whose content stays is left alone, so that builds stay quick."""
-    folder.mkdir(exist_ok=True)
-    for name, lines in {"commands": commands_page(), "errors": errors_page()}.items():
-        text = "\n".join(lines) + "\n"
-        file = folder / f"{name}.md"
-        if not file.exists() or file.read_text("utf-8") != text:
-            file.write_text(text, "utf-8")
 
 
 def commands_page() -> Iterator[str]:
@@ -108,27 +94,3 @@ def _value(action: argparse.Action) -> str:
 def _help(action: argparse.Action) -> str:
     text = (action.help or "").replace("%(default)s", str(action.default)).strip()
     return f"{text}." if text and not text.endswith(".") else text
-
-
-def errors_page() -> Iterator[str]:
-    """Every class of our errors, with the answer that it becomes."""
-    yield from (
-        "# Errors",
-        "",
-        f"What goes wrong is answered with a status and a message of the registry `{BASE}`, whose `Message` says what was tried,",
-        "on what, and what to do next. Library users meet the same errors as classes of `hawkfish.errors`. *Retry* says whether",
-        "the same request may succeed later with nothing changed by the caller.",
-        "",
-        "| Class | Status | Message | Retry | When |",
-        "| --- | --- | --- | --- | --- |",
-    )
-    for kind, found in TABLE.items():
-        when = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
-        retry = "yes" if kind.retryable else ""
-        yield f"| `{kind.__name__}` | {found.status} | `{found.name}` | {retry} | {when} |"
-    others = [
-        kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, errors.HawkFishError) and kind not in TABLE
-    ]
-    assert not others, f"these errors have no answer: {others}"  # noqa: S101  a build that would leave them out stops
