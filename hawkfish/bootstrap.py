@@ -19,6 +19,10 @@ from hawkfish.services.drivers import DriverPool
 from hawkfish.services.events import EventService
 from hawkfish.services.health import HealthService
 from hawkfish.services.hosts import HostService, HostTasks
+from hawkfish.services.image_disks import ImageDisks
+from hawkfish.services.image_store import ImageStore
+from hawkfish.services.image_tasks import ImageTasks
+from hawkfish.services.images import ImageService
 from hawkfish.services.logs import LogService
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
@@ -60,6 +64,7 @@ class Application:
     systems: SystemService
     hosts: HostService
     logs: LogService
+    images: ImageService
     tasks: TaskService
     events: EventService
     health: HealthService
@@ -110,8 +115,12 @@ class Application:
         accounts = AccountService(database, settings, audit)
         access = Access(settings=settings, database=database, queue=TaskQueue(database, registry), audit=audit)
         drivers = DriverPool(database, plugins)
+        store = ImageStore(settings.image_store, reserve_bytes=settings.image_reserve_bytes)
+        disks = ImageDisks(access, drivers, store)
         for tasks in (
-            SystemTasks(access, drivers, str(installation_id)),
+            disks,
+            ImageTasks(access, drivers, store),
+            SystemTasks(access, drivers, disks, str(installation_id)),
             SystemBatchTasks(access, drivers, str(installation_id)),
             PowerTasks(access, drivers),
             PictureTasks(access, drivers),
@@ -132,6 +141,7 @@ class Application:
             systems=SystemService(access),
             hosts=HostService(access, plugins),
             logs=LogService(access),
+            images=ImageService(access, store),
             tasks=TaskService(access),
             events=EventService(access),
             health=HealthService(access),

@@ -47,6 +47,14 @@ class Settings:
     """First password of the account `admin`, used only when the account is made."""
     image_dirs: tuple[str, ...] = ()
     """Folders of image files that disks may be made from; default `images` in the data directory."""
+    image_max_bytes: int = 64 * 1024**3
+    """Largest image, in bytes, that is downloaded, uploaded or copied into the image store."""
+    image_reserve_bytes: int = 256 * 1024**2
+    """Room, in bytes, that the image store leaves free on its disk."""
+    download_stall_seconds: float = 30.0
+    """Longest silence of a server that an image is downloaded from; also the time over which its rate is measured."""
+    download_least_rate: int = 1024
+    """Bytes a second below which a download is given up."""
     api_workers: int = 1
     """gunicorn worker processes of the API."""
     sync_wait_ms: int = 800
@@ -134,6 +142,11 @@ class Settings:
     def metrics_folder(self) -> Path:
         """Where the processes of this machine put what they count."""
         return self.data_dir / "metrics"
+
+    @property
+    def image_store(self) -> Path:
+        """Folder of the image store."""
+        return self.data_dir / "image-store"
 
     @property
     def ca_file(self) -> Path:
@@ -263,6 +276,10 @@ _WORDS: Mapping[str, str] = {
 }
 
 _LEAST: Mapping[str, float] = {
+    "image_max_bytes": 512,
+    "image_reserve_bytes": 0,
+    "download_stall_seconds": 0.1,
+    "download_least_rate": 0,
     "api_workers": 1,
     "sync_wait_ms": 0,
     "session_timeout": 30,

@@ -227,6 +227,17 @@ class StorageFull(BackendError):
     """A pool has no room for what was asked. Data: `pool`, `requested`, `available`, all in bytes."""
 
 
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+class DownloadFailed(HawkFishError):
+    """A server does not give a file as it should. Data: `url` (without its query), `reason`."""
+
+
+class ImageRefused(HawkFishError):
+    """A content is not what was announced, or is no image that can be used. Data: `reason`."""
+
+
 # --- the service itself ----------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from hawkfish.api.resources import (
     audit,
     ethernet_interfaces,
     hosts,
+    images,
     log_services,
     managers,
     memory,
@@ -104,6 +105,10 @@ ROUTES: dict[str, type[Resource]] = {
     "/metrics": operations.MetricsResource,
     links.AUDIT: audit.AuditCollectionResource,
     f"{links.AUDIT}/{{record_id}}": audit.AuditRecordResource,
+    links.IMAGES: images.ImageCollectionResource,
+    f"{links.IMAGES}/Actions/HawkFishImageCollection.Prune": images.ImagePruneResource,
+    f"{links.IMAGES}/{{image_id}}": images.ImageResource,
+    f"{links.IMAGES}/{{image_id}}/Content": images.ImageContentResource,
     links.PLUGINS: plugins.PluginCollectionResource,
     f"{links.PLUGINS}/{{plugin_id}}": plugins.PluginResource,
 }

@@ -128,6 +128,9 @@ TABLE: dict[type[errors.HawkFishError], Mapped] = {
     errors.ForeignObject: Mapped(409, "ResourceInUse"),
     errors.PluginError: Mapped(502, "OperationFailed"),
     errors.PluginConfigInvalid: Mapped(400, "PropertyValueError", _data("field")),
+    # images
+    errors.DownloadFailed: Mapped(502, "OperationFailed"),
+    errors.ImageRefused: Mapped(400, "OperationFailed"),
     # the service itself
     errors.ConfigurationError: Mapped(500, "InternalError"),
     errors.ServiceBusy: Mapped(503, "ServiceTemporarilyUnavailable", _retry),

@@ -22,6 +22,8 @@ REGISTRIES = "/redfish/v1/Registries"
 OEM = "/redfish/v1/Oem/HawkFish"
 HOSTS = f"{OEM}/Hosts"
 AUDIT = f"{OEM}/Audit"
+IMAGES = f"{OEM}/Images"
+PROFILES = f"{OEM}/Profiles"
 PLUGINS = f"{OEM}/Plugins"
 POOLS = f"{OEM}/Storage/Pools"
 

@@ -50,6 +50,20 @@ def offload_within(seconds: float, function: Callable[P, T], *args: P.args, **kw
     return None
 
 
+def within(seconds: float, function: Callable[[], T], otherwise: Exception) -> T:
+    """Calls a function that waits for the client, in this greenlet; under gevent for so many seconds and no longer.
+
+    Raises:
+        Exception: `otherwise`, when the time is over.
+    """
+    if not _under_gevent():
+        return function()
+    import gevent
+
+    with gevent.Timeout(seconds, otherwise):
+        return function()
+
+
 def _run(waiting: bool, function: Callable[..., T], args: Any, kwargs: Any) -> T:
     if not _under_gevent():
         return function(*args, **kwargs)

@@ -17,6 +17,7 @@ from hawkfish.db.repositories.audit import AuditRepository
 from hawkfish.db.repositories.events import EventRepository
 from hawkfish.db.repositories.host_watches import HostWatchRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
+from hawkfish.db.repositories.images import ImageCopyRepository, ImageRepository
 from hawkfish.db.repositories.logs import LogRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
@@ -111,6 +112,16 @@ class UnitOfWork:
     def system_batches(self) -> SystemBatchRepository:
         """Many systems at once."""
         return SystemBatchRepository(self)
+
+    @cached_property
+    def images(self) -> ImageRepository:
+        """Images and their contents."""
+        return ImageRepository(self)
+
+    @cached_property
+    def image_copies(self) -> ImageCopyRepository:
+        """Copies of contents on pools of hosts."""
+        return ImageCopyRepository(self)
 
     @property
     def is_postgresql(self) -> bool:

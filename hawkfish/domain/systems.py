@@ -92,7 +92,8 @@ class SystemDisk:
     Attributes:
         id: Serial number of the disk in the guest, unique within the system.
         volume_name: Name of the volume in its pool.
-        image: Path of the local image file that it was made from; None for an empty disk.
+        image: Path of the local image file that it was made from; None for an empty disk or one of an image of the catalogue.
+        image_digest: SHA-256 of the image of the catalogue that it was made from.
     """
 
     id: str
@@ -102,6 +103,7 @@ class SystemDisk:
     format: VolumeFormat = VolumeFormat.QCOW2
     bus: DiskBus = DiskBus.VIRTIO
     image: str | None = None
+    image_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,11 +208,15 @@ class NewDisk:
     Attributes:
         capacity_bytes: None means the size of the image.
         image: Path of a local image file in one of the allowed folders; None for an empty disk.
+        image_id: Id or name of an image of the catalogue, in place of `image`.
+        image_digest: The content of that image; found by the service, not asked for.
         format: None means the image's own, else qcow2.
     """
 
     capacity_bytes: int | None = None
     image: str | None = None
+    image_id: str | None = None
+    image_digest: str | None = None
     format: VolumeFormat | None = None
     bus: DiskBus = DiskBus.VIRTIO
     pool: str | None = None

@@ -24,6 +24,7 @@ NOBODY = "(unknown)"
 
 DETAIL_KEYS = frozenset(
     {
+        "bytes",
         "changed",
         "count",
         "driver",
@@ -41,6 +42,8 @@ DETAIL_KEYS = frozenset(
         "reset_type",
         "role",
         "sessions_ended",
+        "sha256",
+        "source",  # without what is behind `?`
         "status",
         "suppressed",
         "target",

@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -37,14 +37,14 @@ from hawkfish.errors import (
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.host_limits import tasks_on
-from hawkfish.services.images import find_image
+from hawkfish.services.image_choice import find_catalogue_images, sized_for, whole_sectors
+from hawkfish.services.image_disks import SUFFIXES, limit_of
+from hawkfish.services.image_files import find_image
 from hawkfish.services.placement import PLACEMENT, is_named, no_room, place, read_candidates
 
 SYSTEM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
 MAC_ATTEMPTS = 100
-SECTOR = 512
-IMAGES_AT_ONCE = 2  # on a host: one is written while the other's machine is made
 
 
 def subject_of(system_id: UUID) -> str:
@@ -79,12 +79,13 @@ class CreationVerbs:
             if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
                 return accepted
         _refuse_unusable(new)
-        prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
+        named = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
 
         def write(uow: UnitOfWork) -> Accepted:
             uow.serialize_on([PLACEMENT])
             if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
                 return accepted
+            prepared = find_catalogue_images(uow, named)
             host, pools = _chosen(self._place(uow, new, prepared))
             system = new_system(uow, new, prepared, host, pools)
             task = self._access.queue.submit(
@@ -115,9 +116,9 @@ class CreationVerbs:
         """
         self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
         _refuse_unusable(new)
-        prepared = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
+        named = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
         with self._database.read() as uow:
-            return self._place(uow, new, prepared)
+            return self._place(uow, new, find_catalogue_images(uow, named))
 
     def _find_accepted(
         self, uow: UnitOfWork, actor: Actor, new: NewSystem, request: Mapping[str, Any], key: str | None
@@ -141,6 +142,8 @@ class CreationVerbs:
     def _prepare_disk(self, disk: NewDisk, position: int) -> NewDisk:
         """Fills in what is left open, from the image where there is one."""
         path = f"Disks/{position}"
+        if disk.image_id is not None:
+            return disk  # looked up in the transaction that begins to refer to it
         if disk.image is None:
             if disk.capacity_bytes is None:
                 raise PropertyMissing(
@@ -154,32 +157,13 @@ class CreationVerbs:
                     value=disk.capacity_bytes,
                 )
             return NewDisk(
-                capacity_bytes=_whole_sectors(disk.capacity_bytes),
+                capacity_bytes=whole_sectors(disk.capacity_bytes),
                 format=disk.format or VolumeFormat.QCOW2,
                 bus=disk.bus,
                 pool=disk.pool,
             )
         image = find_image(self._access.settings, disk.image, property_path=f"{path}/Image")
-        if disk.format not in {None, image.facts.format}:
-            raise PropertyConflict(
-                f"{path}/Format is {disk.format} and the image is {image.facts.format}; leave Format out.",
-                property=f"{path}/Format",
-                value=str(disk.format),
-            )
-        smallest = image.facts.virtual_bytes
-        if disk.capacity_bytes is not None and disk.capacity_bytes < smallest:
-            raise PropertyOutOfRange(
-                f"{path}/CapacityBytes is {disk.capacity_bytes} and the image has {smallest}; ask for at least that.",
-                property=f"{path}/CapacityBytes",
-                value=disk.capacity_bytes,
-            )
-        return NewDisk(
-            capacity_bytes=_whole_sectors(disk.capacity_bytes or smallest),
-            image=str(image.path),
-            format=image.facts.format,
-            bus=disk.bus,
-            pool=disk.pool,
-        )
+        return replace(sized_for(disk, image.facts, path), image=str(image.path))
 
     def _place(self, uow: UnitOfWork, new: NewSystem, disks: Sequence[NewDisk]) -> Placement:
         candidates = read_candidates(uow)
@@ -207,9 +191,8 @@ def _chosen(placement: Placement) -> tuple[Host, tuple[UUID, ...]]:
 
 
 def _limits_of_images(system: System) -> tuple[Limit, ...]:
-    """Writing an image is long and a pool takes one at a time: who waits for it keeps no worker from others."""
-    has_image = any(disk.image is not None for disk in system.disks)
-    return (Limit(f"images@{system.host_id}", IMAGES_AT_ONCE),) if has_image else ()
+    has_image = any(disk.image is not None or disk.image_digest is not None for disk in system.disks)
+    return (limit_of(system.host_id),) if has_image else ()
 
 
 def _joined(task: Task, request: Mapping[str, Any]) -> Accepted:
@@ -305,15 +288,15 @@ def _new_disk(disk: NewDisk, position: int, pool_id: UUID) -> SystemDisk:
     assert disk.capacity_bytes is not None  # noqa: S101  _prepare_disk has set both
     assert disk.format is not None  # noqa: S101
     volume = uuid4()
-    suffix = {VolumeFormat.QCOW2: ".qcow2", VolumeFormat.RAW: ".raw", VolumeFormat.VMDK: ".vmdk"}[disk.format]
     return SystemDisk(
         id=f"disk{position + 1}-{volume.hex[:8]}",
         pool_id=pool_id,
-        volume_name=f"{volume}{suffix}",
+        volume_name=f"{volume}{SUFFIXES[disk.format]}",
         capacity_bytes=disk.capacity_bytes,
         format=disk.format,
         bus=disk.bus,
         image=disk.image,
+        image_digest=disk.image_digest,
     )
 
 
@@ -351,10 +334,6 @@ def _free_mac_address(uow: UnitOfWork, taken: set[str]) -> str:
 def random_mac_address() -> str:
     """An address with the prefix of QEMU's; another may have it."""
     return ":".join([MAC_PREFIX, *(f"{byte:02x}" for byte in secrets.token_bytes(3))])
-
-
-def _whole_sectors(size: int) -> int:
-    return -(-size // SECTOR) * SECTOR
 
 
 def _to_json(value: Any) -> Any:

@@ -7,11 +7,9 @@ machine is still there, and else FAILED, to be deleted again, since nothing can 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
@@ -24,15 +22,12 @@ from hawkfish.domain.messages import (
     RESOURCE_REMOVED,
     RESOURCE_STATUS_CRITICAL,
 )
-from hawkfish.domain.storage import VolumeSpec
-from hawkfish.domain.systems import ResetType, System, SystemDisk, SystemState
+from hawkfish.domain.systems import ResetType, System, SystemState
 from hawkfish.domain.tasks import Task, TaskError
-from hawkfish.errors import BackendError, ForeignObject
-from hawkfish.plugins.control import OperationControl
-from hawkfish.plugins.storage import SupportsContent, SupportsResize
+from hawkfish.errors import ForeignObject
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
-from hawkfish.services.images import find_image
+from hawkfish.services.image_disks import ImageDisks
 from hawkfish.services.machines import machine_spec
 from hawkfish.services.power import POWER_ON, machine_gone, start_limits
 from hawkfish.tasks import Step, StepContext, TaskKind
@@ -48,8 +43,8 @@ def system_id_of(task: Task) -> UUID:
 class SystemTasks:
     """The kinds `system.create`, `system.update` and `system.delete`."""
 
-    def __init__(self, access: Access, drivers: DriverPool, installation_id: str) -> None:
-        self._access = access
+    def __init__(self, access: Access, drivers: DriverPool, images: ImageDisks, installation_id: str) -> None:
+        self._images = images
         self._database = access.database
         self._drivers = drivers
         self._installation_id = installation_id
@@ -107,49 +102,10 @@ class SystemTasks:
         for number, disk in enumerate(system.disks, start=1):
             ctx.check()
             ctx.progress(message=f"Making disk {number} of {len(system.disks)}")
-            # A disk with an image gets its full size after the image was written: what is written brings its own size.
-            size = disk.capacity_bytes if disk.image is None else self._image_size(disk)
-            with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):
-                pool.create(host, VolumeSpec(name=disk.volume_name, capacity_bytes=size, format=disk.format))
-
-    def _image_size(self, disk: SystemDisk) -> int:
-        return find_image(self._access.settings, str(disk.image), property_path="Image").facts.virtual_bytes
+            self._images.make_empty(system, disk)
 
     def _write_images(self, ctx: StepContext) -> None:
-        system = self._system(ctx)
-        for number, disk in enumerate(system.disks, start=1):
-            if disk.image is not None:
-                ctx.progress(message=f"Writing the image of disk {number} of {len(system.disks)}")
-                self._write_image(ctx, system, disk)
-
-    def _write_image(self, ctx: StepContext, system: System, disk: SystemDisk) -> None:
-        image = find_image(self._access.settings, str(disk.image), property_path="Image")
-        if image.facts.format is not disk.format:
-            raise BackendError(
-                f"The image {disk.image} has become {image.facts.format} since the request; ask again.",
-                operation="write image",
-                host=system.host_name,
-                reason="the image changed",
-            )
-
-        def report(done: int) -> None:
-            self._drivers.pool_gets_on(disk.pool_id, system.host_id)
-            ctx.progress(percent=min(90, done * 90 // max(1, image.facts.file_bytes)))
-
-        control = OperationControl(check=ctx.check, progress=report)
-        with self._drivers.pool(disk.pool_id, system.host_id) as (pool, host):
-            if not isinstance(pool, SupportsContent):
-                raise BackendError(
-                    f"The pool of {disk.volume_name} cannot take an image; choose another pool.",
-                    operation="write image",
-                    host=system.host_name,
-                    reason="the pool has no SupportsContent",
-                )
-            ctx.check()
-            with _open_image(image.path) as content:
-                pool.upload(host, disk.volume_name, content, image.facts.file_bytes, control)
-            if disk.capacity_bytes > image.facts.virtual_bytes and isinstance(pool, SupportsResize):
-                pool.resize(host, disk.volume_name, disk.capacity_bytes, control)
+        self._images.fill(ctx, self._system(ctx))
 
     def _delete_disks(self, ctx: StepContext) -> None:
         system = self._system(ctx)
@@ -308,8 +264,3 @@ def _not_deleted(uow: UnitOfWork, task: Task, error: TaskError) -> None:
 
 def _changed(system: System, values: Mapping[str, Any]) -> System:
     return replace(system, **values)
-
-
-def _open_image(path: Path) -> BinaryIO:
-    """Opens the very file that was inspected: a symbolic link put in its place is not followed."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")

@@ -104,6 +104,7 @@ def _tidy(application: Application, stop: threading.Event) -> None:
             application.sessions.purge()
             application.audit.purge()
             application.events.prune()
+            application.images.purge()
             before = datetime.now(UTC) - SCREENSHOTS_KEPT
             application.database.run(lambda uow, before=before: uow.systems.purge_screenshots(before))  # type: ignore[misc]  # mypy cannot type a lambda's default
         except HawkFishError as error:

@@ -1,103 +1,573 @@
-"""Which image files may become disks."""
+"""Images added, uploaded, deleted and pruned, and disks made from them."""
 
 from __future__ import annotations
 
-import os
+import hashlib
+import re
 import struct
+import threading
 
 import pytest
 
-from hawkfish.config import load_settings
+from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.images import ImageState, NewImage
 from hawkfish.domain.storage import VolumeFormat
-from hawkfish.errors import PropertyConflict
-from hawkfish.services.images import find_image
-from tests.support.installation import KIB, MIB, empty_qcow2
-
-PATH = "Disks/0/Image"
+from hawkfish.domain.systems import NewDisk
+from hawkfish.errors import (
+    Aborted,
+    AlreadyExists,
+    BodyTooLarge,
+    Conflict,
+    DownloadFailed,
+    ImageRefused,
+    InvalidRequest,
+    NotFound,
+    NotPermitted,
+    PropertyConflict,
+    PropertyError,
+    PropertyOutOfRange,
+)
+from hawkfish.plugins.compute import HostStorage
+from hawkfish.services.image_disks import ImageDisks
+from tests.services.access import at_once
+from tests.support.file_server import FileServer, Plan
+from tests.support.installation import KIB, MIB, READER, empty_qcow2
 
 
 @pytest.fixture
-def settings(tmp_path):
-    for folder in ("data", "images", "more"):
-        (tmp_path / folder).mkdir()
-    folders = (str(tmp_path / "images"), str(tmp_path / "more"))
-    return load_settings({}, data_dir=tmp_path / "data", image_dirs=folders)
+def server():
+    with FileServer() as running:
+        yield running
 
 
-def refused(settings, given) -> str:
-    with pytest.raises(PropertyConflict) as caught:
-        find_image(settings, str(given), property_path=PATH)
-    assert (caught.value.data["property"], caught.value.data["value"]) == (PATH, str(given))
-    return caught.value.message
+def content(installation, size=256 * KIB) -> bytes:
+    """Bytes that no other test has."""
+    return (installation.name("content").encode() + b" ") * (size // 16 // 4) + bytes(size // 4)
 
 
-def test_an_image_is_found_by_its_name_or_its_path_in_any_allowed_folder(settings, tmp_path):
-    (tmp_path / "images" / "sub").mkdir()
-    (tmp_path / "images" / "sub" / "raw.img").write_bytes(bytes(MIB))
-    (tmp_path / "more" / "b.qcow2").write_bytes(empty_qcow2(MIB))
-    raw = find_image(settings, "sub/raw.img", property_path=PATH)
-    assert (raw.facts.format, raw.facts.virtual_bytes) == (VolumeFormat.RAW, MIB)
-    qcow2 = find_image(settings, str(tmp_path / "more" / "b.qcow2"), property_path=PATH)
-    assert (qcow2.facts.format, qcow2.facts.virtual_bytes) == (VolumeFormat.QCOW2, MIB)
+def add(installation, name=None, **options):
+    new = NewImage(name=name or installation.name("image"), **options)
+    return installation.application.images.add(SYSTEM_ACTOR, new)
 
 
-def test_without_a_setting_images_lie_in_the_data_folder(tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "raw.img").write_bytes(bytes(KIB))
-    found = find_image(load_settings({}, data_dir=tmp_path), "raw.img", property_path=PATH)
-    assert found.path == tmp_path / "images" / "raw.img"
+def added(installation, **options):
+    accepted = add(installation, **options)
+    if accepted.task is not None:
+        installation.done(accepted)
+    return installation.application.images.get(SYSTEM_ACTOR, accepted.subject_id)
 
 
-def test_what_an_image_is_called_does_not_say_what_it_is(settings, tmp_path):
-    (tmp_path / "images" / "looks.raw").write_bytes(empty_qcow2(MIB))
-    assert find_image(settings, "looks.raw", property_path=PATH).facts.format is VolumeFormat.QCOW2
+def upload(installation, body, *, announced=None, digest=None, pieces=3):
+    image = added(installation, digest=digest)
+    size = len(body) // pieces + 1
+    with installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, announced) as running:
+        for start in range(0, len(body), size):
+            running.write(body[start : start + size])
+        return running.finish()
 
 
-@pytest.mark.parametrize(
-    "given", ["../secret.img", "/etc/passwd", "sub/../../secret.img", "link.img", "linked/secret.img"]
-)
-def test_nothing_outside_the_folders_is_reached(settings, tmp_path, given):
-    (tmp_path / "secret.img").write_bytes(bytes(MIB))
-    (tmp_path / "images" / "link.img").symlink_to(tmp_path / "secret.img")
-    (tmp_path / "images" / "linked").symlink_to(tmp_path)
-    assert "must lie in" in refused(settings, given)
+def store(installation):
+    """Digests of the whole contents, and how many are on their way."""
+    folder = installation.application.settings.image_store
+    whole = {path.name for path in folder.glob("sha256/*/*")}
+    return whole, [path.name for path in folder.glob("partial/*")]
 
 
-def test_a_link_within_the_folders_is_followed(settings, tmp_path):
-    (tmp_path / "more" / "real.img").write_bytes(bytes(KIB))
-    (tmp_path / "images" / "link.img").symlink_to(tmp_path / "more" / "real.img")
-    assert find_image(settings, "link.img", property_path=PATH).path == tmp_path / "more" / "real.img"
+def prune(installation, **options):
+    installation.done(installation.application.images.prune(SYSTEM_ACTOR, **options))
 
 
-@pytest.mark.parametrize("given", ["absent.img", "", ".", "folder"])
-def test_what_is_no_file_is_not_there(settings, tmp_path, given):
-    (tmp_path / "images" / "folder").mkdir()
-    assert "there is no such file" in refused(settings, given)
+def disk_bytes(installation, system, number=0) -> bytes:
+    driver = installation.application.drivers.driver(system.host_id)
+    assert isinstance(driver, HostStorage)
+    disk = system.disks[number]
+    return b"".join(driver.download_volume(f"hawkfish-{disk.pool_id}", disk.volume_name))
 
 
-@pytest.mark.parametrize("given", ["a\0b", "x" * 5000, "loop.img"])
-def test_what_is_no_path_is_refused_as_one(settings, tmp_path, given):
-    (tmp_path / "images" / "loop.img").symlink_to(tmp_path / "images" / "loop.img")
-    assert "cannot be used" in refused(settings, given)
+def copies(installation, host="rack"):
+    return {name for name in installation.volumes(host) if name.startswith("image-")}
 
 
-def test_a_pipe_is_not_opened(settings, tmp_path):
-    os.mkfifo(tmp_path / "images" / "pipe.img")
-    assert "there is no such file" in refused(settings, "pipe.img")
+# --- adding ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_that_names_another_file_is_refused(settings, tmp_path):
+def test_an_image_is_downloaded_inspected_and_kept_by_its_digest(installation, server):
+    body = content(installation)
+    server.plans["/a.qcow2"] = Plan(body)
+    image = added(installation, url=server.url("/a.qcow2?signature=secret"), description="a disk")
+    assert (image.state, image.content.format) == (ImageState.AVAILABLE, VolumeFormat.RAW), "the name says nothing"
+    assert image.content.digest == hashlib.sha256(body).hexdigest()
+    assert (image.content.file_bytes, image.content.virtual_bytes) == (len(body), len(body))
+    folder = installation.application.settings.image_store
+    assert (folder / "sha256" / image.content.digest[:2] / image.content.digest).read_bytes() == body
+    assert store(installation)[1] == []
+    assert installation.audited(f"image:{image.id}") == [("images.add", "allowed")]
+    rows = installation.application.audit.list(SYSTEM_ACTOR, limit=5)
+    assert "secret" not in str(rows)
+
+
+def test_the_format_is_what_the_bytes_say(installation, server):
+    server.plans["/disk.raw"] = Plan(empty_qcow2(7 * MIB))
+    image = added(installation, url=server.url("/disk.raw"))
+    assert (image.content.format, image.content.virtual_bytes) == (VolumeFormat.QCOW2, 7 * MIB)
+
+
+def test_a_file_of_the_service_s_machine_is_copied_and_may_go_then(installation):
+    path = installation.images / installation.name("disk")
+    path.write_bytes(content(installation))
+    image = added(installation, local_path=path.name)
+    path.unlink()
+    assert image.content.digest in store(installation)[0]
+    with pytest.raises(PropertyConflict):
+        add(installation, local_path="/etc/passwd")
+
+
+def _qcow2(**fields: int) -> bytes:
     header = bytearray(empty_qcow2(MIB))
-    header[512:523] = b"/etc/shadow"
-    header[8:20] = struct.pack(">QI", 512, 11)
-    (tmp_path / "images" / "backed.qcow2").write_bytes(header)
-    assert "back" in refused(settings, "backed.qcow2")
+    if "backing" in fields:
+        header[512:523] = b"/etc/shadow"
+        header[8:20] = struct.pack(">QI", 512, 11)
+    if "data_file" in fields:
+        header[72:80] = struct.pack(">Q", 4)
+    if "size" in fields:
+        header[24:32] = struct.pack(">Q", fields["size"])
+    return bytes(header)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
-    [(b"QFI\xfb", "cut off"), (b"\x1f\x8b\x08" + bytes(KIB), "gzip"), (b"# Disk DescriptorFile\n", "VMDK"), (b"", "")],
+    ("body", "told"),
+    [
+        (_qcow2(backing=1), "backing file"),
+        (_qcow2(data_file=1), "another file"),
+        (_qcow2(size=2**60), "64 TiB"),
+        (_qcow2()[:100_000], "cut off"),
+        (b"<<< Oracle VM VirtualBox", "VDI"),
+        (b"\x1f\x8b\x08" + bytes(KIB), "gzip"),
+        (b"# Disk DescriptorFile\n", "names other files"),
+        (b"", "0 bytes"),
+    ],
+    ids=["backing-file", "data-file", "absurd", "truncated", "vdi", "gzip", "descriptor", "empty"],
 )
-def test_what_is_no_image_says_what_it_is(settings, tmp_path, content, told):
-    (tmp_path / "images" / "odd.img").write_bytes(content)
-    assert told in refused(settings, "odd.img")
+@pytest.mark.parametrize("way", ["url", "upload"])
+def test_what_is_no_usable_image_is_refused_and_leaves_nothing(installation, server, body, told, way):
+    before = everything(installation)
+    if way == "url":
+        server.plans["/disk.img"] = Plan(body)
+        error = installation.failed(add(installation, url=server.url("/disk.img")))
+        assert isinstance(error, ImageRefused)
+        assert told in error.message
+        assert everything(installation) == before
+    else:
+        with pytest.raises(ImageRefused, match=told):
+            upload(installation, body)
+        assert store(installation)[1] == []
+        assert store(installation)[0] == before[1]
+
+
+def everything(installation):
+    ids, _ = installation.application.images.references(SYSTEM_ACTOR)
+    whole, partial = store(installation)
+    return ids, whole, partial
+
+
+@pytest.mark.parametrize(
+    ("plan", "error", "told"),
+    [
+        ({"status": 404}, DownloadFailed, "404"),
+        ({"cut_after": 1000}, DownloadFailed, "ended|closed"),
+        ({"endless": True}, DownloadFailed, "most that is taken"),
+        ({"drip_seconds": 0.05}, DownloadFailed, "are the least"),
+        ({"cut_after": 1000, "silent": True}, DownloadFailed, "sent nothing"),
+        ({"status": 302, "location": "http://169.254.169.254/"}, DownloadFailed, "metadata"),
+        ({"status": 302, "location": "/disk.img"}, DownloadFailed, "more than 5 times"),
+    ],
+    ids=["404", "truncated", "endless", "slow", "silent", "metadata", "loop"],
+)
+def test_a_server_that_does_not_do_as_it_should_fails_the_task_and_leaves_nothing(
+    installation, server, plan, error, told
+):
+    before = everything(installation)
+    server.plans["/disk.img"] = Plan(content(installation), **plan)
+    failure = installation.failed(add(installation, url=server.url("/disk.img")))
+    assert isinstance(failure, error)
+    assert re.search(told, failure.message), failure.message
+    assert everything(installation) == before
+
+
+def test_a_wrong_checksum_fails_the_task_and_leaves_nothing(installation, server):
+    before = everything(installation)
+    server.plans["/disk.img"] = Plan(content(installation))
+    error = installation.failed(add(installation, url=server.url("/disk.img"), digest="ab" * 32))
+    assert isinstance(error, ImageRefused)
+    assert "ab" * 32 in error.message
+    assert everything(installation) == before
+
+
+def test_a_download_that_is_cancelled_leaves_nothing(installation, server):
+    before = everything(installation)
+    half, gate = threading.Event(), threading.Event()
+    server.plans["/disk.img"] = Plan(content(installation, 4 * MIB), half=half, gate=gate)
+    accepted = add(installation, url=server.url("/disk.img"))
+    assert half.wait(20)
+    installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    assert isinstance(installation.failed(accepted), Aborted)
+    assert everything(installation) == before
+
+
+def test_an_image_that_is_deleted_while_it_is_downloaded_leaves_nothing(installation, server):
+    before = everything(installation)
+    half, gate = threading.Event(), threading.Event()
+    server.plans["/disk.img"] = Plan(content(installation, 4 * MIB), half=half, gate=gate)
+    accepted = add(installation, url=server.url("/disk.img"))
+    assert half.wait(20)
+    image = installation.application.images.get(SYSTEM_ACTOR, accepted.subject_id)
+    assert (image.state, image.content) == (ImageState.FETCHING, None)
+    installation.application.images.delete(SYSTEM_ACTOR, image.id)
+    installation.failed(accepted)
+    assert everything(installation) == before
+
+
+def test_an_image_that_is_on_its_way_makes_no_disk(installation, server):
+    half, gate = threading.Event(), threading.Event()
+    server.plans["/disk.img"] = Plan(content(installation), half=half, gate=gate)
+    accepted = add(installation, url=server.url("/disk.img"))
+    assert half.wait(20)
+    with pytest.raises(PropertyConflict, match="Fetching"):
+        installation.create(disks=(NewDisk(image_id=str(accepted.subject_id)),))
+    gate.set()
+    installation.done(accepted)
+
+
+@pytest.mark.parametrize(
+    ("options", "property_"),
+    [
+        ({"url": "ftp://server/x"}, "URL"),
+        ({"url": "http://me:secret@server/x"}, "URL"),
+        ({"url": "http://server/x", "local_path": "x"}, "LocalPath"),
+        ({"digest": "XYZ"}, "SHA256"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_property_at_once(installation, options, property_):
+    before = everything(installation)
+    with pytest.raises(PropertyError) as caught:
+        add(installation, **options)
+    assert caught.value.data["property"] == property_
+    assert "secret" not in caught.value.message
+    assert everything(installation) == before
+
+
+def test_names_are_taken_once_whatever_the_case(installation):
+    image = added(installation)
+    with pytest.raises(AlreadyExists):
+        add(installation, name=image.name.upper())
+    assert installation.application.images.get(READER, image.name.upper()).id == image.id
+    with pytest.raises(NotPermitted):
+        installation.application.images.add(READER, NewImage(name=installation.name()))
+    with pytest.raises(NotFound):
+        installation.application.images.get(READER, "nothing")
+
+
+# --- once only -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_url_asked_for_by_many_is_downloaded_once(installation, server):
+    half, gate = threading.Event(), threading.Event()
+    server.plans["/disk.img"] = Plan(content(installation), half=half, gate=gate)
+    outcomes = at_once(*[lambda: add(installation, url=server.url("/disk.img"))] * 5)
+    assert half.wait(20)
+    gate.set()
+    for accepted in outcomes:
+        installation.done(accepted)
+    digests = {installation.application.images.get(SYSTEM_ACTOR, item.subject_id).content.digest for item in outcomes}
+    assert len(digests) == 1
+    assert server.count("/disk.img") == 1
+
+
+def test_a_request_that_is_repeated_joins_the_first(installation, server):
+    half, gate = threading.Event(), threading.Event()
+    server.plans["/disk.img"] = Plan(content(installation), half=half, gate=gate)
+    name = installation.name("image")
+    first = add(installation, name=name, url=server.url("/disk.img"))
+    assert half.wait(20)
+    again = add(installation, name=name, url=server.url("/disk.img"))
+    assert (again.subject_id, again.task.id) == (first.subject_id, first.task.id)
+    with pytest.raises(AlreadyExists):
+        add(installation, name=name, url=server.url("/other.img"))
+    gate.set()
+    installation.done(first)
+
+
+def test_a_known_url_is_asked_whether_it_changed(installation, server):
+    plan = server.plans["/disk.img"] = Plan(content(installation), etag='"v1"')
+    first = added(installation, url=server.url("/disk.img"))
+    second = added(installation, url=server.url("/disk.img"))
+    assert second.content == first.content
+    assert [request.get("If-None-Match") for request in server.requests] == [None, '"v1"']
+    assert plan.sent == len(plan.content)
+    assert store(installation)[1] == []
+    plan.content, plan.etag = content(installation), '"v2"'
+    assert added(installation, url=server.url("/disk.img")).content != first.content
+
+
+def test_a_content_that_is_there_is_not_fetched_again(installation, server):
+    server.plans["/disk.img"] = Plan(content(installation))
+    first = added(installation, url=server.url("/disk.img"))
+    again = add(installation, url=server.url("/elsewhere.img"), digest=first.content.digest)
+    assert again.task is None
+    assert installation.application.images.get(SYSTEM_ACTOR, again.subject_id).content == first.content
+    assert server.count("/elsewhere.img") == 0
+
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_upload_becomes_the_content_of_its_image(installation):
+    body = content(installation)
+    image = upload(installation, body, announced=len(body), digest=hashlib.sha256(body).hexdigest())
+    assert (image.state, image.content.file_bytes) == (ImageState.AVAILABLE, len(body))
+    assert store(installation)[1] == []
+    with pytest.raises(Conflict, match="takes no upload"):
+        installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, None)
+    assert ("images.upload", "allowed") in installation.audited(f"image:{image.id}")
+
+
+def test_half_an_upload_leaves_nothing_and_can_be_sent_again(installation):
+    body = content(installation)
+    image = added(installation)
+    before = store(installation)
+    with installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, len(body)) as running:
+        running.write(body[:1000])
+        assert len(store(installation)[1]) == 1
+        with pytest.raises(InvalidRequest, match="ended after 1000"):
+            running.finish()
+    assert store(installation) == before
+    with installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, len(body)) as running:
+        running.write(body)
+        assert running.finish().state is ImageState.AVAILABLE
+
+
+def test_an_upload_with_another_checksum_is_refused(installation):
+    before = store(installation)
+    with pytest.raises(ImageRefused, match="damaged"):
+        upload(installation, content(installation), digest="cd" * 32)
+    assert store(installation) == before
+
+
+def test_an_upload_that_is_too_large_is_refused_before_and_while_it_comes(installation):
+    image = added(installation)
+    images = installation.application.images
+    with pytest.raises(BodyTooLarge):
+        images.begin_upload(SYSTEM_ACTOR, image.id, 8 * MIB + 1)
+    with images.begin_upload(SYSTEM_ACTOR, image.id, None) as running:
+        running.write(bytes(8 * MIB))
+        with pytest.raises(BodyTooLarge):
+            running.write(b"1")
+    assert store(installation)[1] == []
+
+
+def test_of_two_uploads_to_one_image_one_becomes_its_content(installation):
+    image = added(installation)
+    bodies = [content(installation), content(installation)]
+
+    def send(body):
+        with installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, len(body)) as running:
+            running.write(body)
+            return running.finish()
+
+    outcomes = at_once(lambda: send(bodies[0]), lambda: send(bodies[1]))
+    assert sorted(type(item).__name__ for item in outcomes) == ["Conflict", "Image"]
+    (made,) = (item for item in outcomes if not isinstance(item, Exception))
+    assert installation.application.images.get(SYSTEM_ACTOR, image.id).content == made.content
+    assert store(installation)[1] == []
+
+
+def test_what_a_dead_process_left_of_an_upload_is_removed_and_a_living_one_stays(installation):
+    image = added(installation)
+    folder = installation.application.settings.image_store / "partial"
+    with installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, None) as running:
+        running.write(bytes(KIB))
+        (folder / "upload-dead").write_bytes(b"half")
+        (folder / "0b5c7b9e-gone").write_bytes(b"half")
+        (folder / "0b5c7b9e-gone.json").write_bytes(b"{}")
+        installation.application.images.purge()
+        assert len(store(installation)[1]) == 1
+        running.write(bytes(KIB))
+        assert running.finish().content.file_bytes == 2 * KIB
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_is_a_clone_of_its_image_and_grown_where_asked(installation):
+    body = content(installation)
+    image = upload(installation, body)
+    disks = (NewDisk(image_id=str(image.id)), NewDisk(image_id=image.name.upper(), capacity_bytes=2 * len(body)))
+    system = installation.create(disks=disks)
+    assert [disk.image_digest for disk in system.disks] == [image.content.digest] * 2
+    assert disk_bytes(installation, system) == body
+    assert disk_bytes(installation, system, 1) == body + bytes(len(body))
+    assert len(copies(installation)) == 1, "it was uploaded once"
+
+
+def test_a_qcow2_image_makes_qcow2_disks(installation):
+    image = upload(installation, empty_qcow2(3 * MIB) + content(installation))
+    system = installation.create(disks=(NewDisk(image_id=image.name, capacity_bytes=5 * MIB),))
+    assert (system.disks[0].format, system.disks[0].capacity_bytes) == (VolumeFormat.QCOW2, 5 * MIB)
+
+
+def test_many_systems_at_once_cost_one_upload(installation, monkeypatch):
+    uploads = []
+    upload_one = ImageDisks._upload
+
+    def counted(self, *arguments):
+        uploads.append(arguments)
+        upload_one(self, *arguments)
+
+    monkeypatch.setattr(ImageDisks, "_upload", counted)
+    host = installation.host()
+    image = upload(installation, content(installation))
+    accepted = [
+        installation.application.systems.create(
+            SYSTEM_ACTOR, installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
+        )
+        for _ in range(6)
+    ]
+    for item in accepted:
+        installation.done(item)
+    systems = [installation.get(item) for item in accepted]
+    assert len({disk_bytes(installation, system) for system in systems}) == 1
+    assert len(copies(installation, host.name)) == 1
+    assert len(uploads) == 1
+
+
+def test_a_copy_that_somebody_took_away_is_made_anew(installation):
+    host = installation.host()
+    image = upload(installation, content(installation))
+    first = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+    driver = installation.application.drivers.driver(host.id)
+    (copy,) = copies(installation, host.name)
+    driver.delete_volume(f"hawkfish-{first.disks[0].pool_id}", copy)
+    second = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+    assert disk_bytes(installation, second) == disk_bytes(installation, first)
+
+
+@pytest.mark.parametrize("operation", ["create_volume", "begin_upload", "finish_upload", "clone_volume"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_system_whose_image_cannot_be_written_leaves_nothing(installation, operation, after):
+    host = installation.host()
+    image = upload(installation, content(installation))
+    installation.control.fail(operation, host=host.name, message="The disk is on fire.", after=after)
+    accepted = installation.application.systems.create(
+        SYSTEM_ACTOR, installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
+    )
+    assert "The disk is on fire." in installation.failed(accepted).message
+    left = installation.volumes(host.name)
+    assert left == (set() if operation != "clone_volume" else copies(installation, host.name))
+    installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "property_"),
+    [
+        ({"image_id": "nothing"}, PropertyConflict, "Disks/0/ImageId"),
+        ({"capacity_bytes": 512}, PropertyOutOfRange, "Disks/0/CapacityBytes"),
+        ({"format": VolumeFormat.QCOW2}, PropertyConflict, "Disks/0/Format"),
+    ],
+)
+def test_a_disk_that_its_image_does_not_fit_is_refused(installation, options, error, property_):
+    image = upload(installation, content(installation))
+    with pytest.raises(error) as caught:
+        installation.create(disks=(NewDisk(**{"image_id": image.name} | options),))
+    assert caught.value.data["property"] == property_
+
+
+# --- deleting and pruning --------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_image_takes_its_content_and_its_copies_along_and_no_disk(installation):
+    host = installation.host()
+    body = content(installation)
+    image = upload(installation, body)
+    system = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+    installation.done(installation.application.images.delete(SYSTEM_ACTOR, image.id))
+    with pytest.raises(NotFound):
+        installation.application.images.get(SYSTEM_ACTOR, image.id)
+    assert image.content.digest not in store(installation)[0]
+    assert copies(installation, host.name) == set()
+    assert disk_bytes(installation, system) == body
+
+
+def test_a_content_of_two_images_goes_with_the_second(installation):
+    body = content(installation)
+    first, second = upload(installation, body), upload(installation, body)
+    assert first.content == second.content
+    for image, left in ((first, True), (second, False)):
+        accepted = installation.application.images.delete(SYSTEM_ACTOR, image.id)
+        installation.done(accepted)
+        assert (image.content.digest in store(installation)[0]) is left
+
+
+def test_pruning_keeps_what_is_needed_and_removes_what_a_crash_left(installation):
+    host = installation.host()
+    image = upload(installation, content(installation))
+    system = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+    folder = installation.application.settings.image_store / "sha256" / "ab"
+    folder.mkdir(exist_ok=True)
+    (folder / ("ab" * 32)).write_bytes(b"nobody's")
+    prune(installation)
+    assert image.content.digest in store(installation)[0]
+    assert "ab" * 32 not in store(installation)[0]
+    assert len(copies(installation, host.name)) == 1
+    prune(installation, copies=True)
+    assert copies(installation, host.name) == set()
+    again = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+    assert disk_bytes(installation, again) == disk_bytes(installation, system)
+
+
+def test_a_system_that_is_being_made_keeps_its_image_although_it_is_deleted_and_pruned(installation):
+    host = installation.host()
+    body = content(installation)
+    image = upload(installation, body)
+    installation.control.fail("finish_upload", host=host.name, kind=FaultKind.HANG)
+    accepted = installation.application.systems.create(
+        SYSTEM_ACTOR, installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
+    )
+    deletion = installation.application.images.delete(SYSTEM_ACTOR, image.id)
+    prune(installation, copies=True)
+    assert image.content.digest in store(installation)[0]
+    installation.control.clear_faults()
+    installation.done(accepted)
+    installation.done(deletion)
+    assert disk_bytes(installation, installation.get(accepted)) == body
+    prune(installation)
+    assert image.content.digest not in store(installation)[0]
+    assert copies(installation, host.name) == set()
+
+
+def test_creating_and_pruning_at_once_never_fail_each_other(installation):
+    host = installation.host()
+    body = content(installation)
+    image = upload(installation, body)
+    images, systems = installation.application.images, installation.application.systems
+
+    def create():
+        new = installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
+        return systems.create(SYSTEM_ACTOR, new)
+
+    for _ in range(4):
+        outcomes = at_once(create, lambda: images.prune(SYSTEM_ACTOR, copies=True), create)
+        for accepted in outcomes:
+            installation.done(accepted)
+        for accepted in (outcomes[0], outcomes[2]):
+            assert disk_bytes(installation, installation.get(accepted)) == body
+
+
+def test_a_host_with_copies_can_be_removed(installation):
+    host = installation.host()
+    image = upload(installation, content(installation))
+    system = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    installation.application.hosts.remove(SYSTEM_ACTOR, host.id)
+    with pytest.raises(NotFound):
+        installation.application.hosts.get(SYSTEM_ACTOR, host.id)

@@ -103,6 +103,7 @@ class ServiceRootResource(Singleton):
                     "@odata.type": "#HawkFishServiceRoot.v1_0_0.ServiceRoot",
                     "Version": info.version,
                     "Hosts": {"@odata.id": links.HOSTS},
+                    "Images": {"@odata.id": links.IMAGES},
                     "Plugins": {"@odata.id": links.PLUGINS},
                     "Audit": {"@odata.id": links.AUDIT},
                     "StoragePools": {"@odata.id": links.POOLS},

@@ -175,6 +175,7 @@ def _oem(system: System, address: str) -> dict[str, Any]:
                 Pool=link(links.POOLS, disk.pool_id),
                 VolumeName=disk.volume_name,
                 Image=disk.image,
+                ImageSHA256=disk.image_digest,
             )
             for disk in system.disks
         ],

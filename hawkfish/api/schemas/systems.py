@@ -56,6 +56,11 @@ def name_field(**options: Any) -> Text:
     return Text(data_key="Name", least=1, most=64, pattern=NAME_PATTERN, form=NAME_FORM, **options)
 
 
+def image_reference() -> Text:
+    """An image of the catalogue."""
+    return Text(data_key="ImageId", least=1, most=64, pattern=NAME_PATTERN, form="the id or the name of an image")
+
+
 def _description() -> Text:
     return Text(data_key="Description", most=1024)
 
@@ -72,6 +77,7 @@ class DiskSchema(StrictSchema):
     image = Text(
         data_key="Image", least=1, most=4096, pattern=r"[^\x00-\x1f\x7f]+", form="a path without control characters"
     )
+    image_id = image_reference()
     format = Choice(VolumeFormat, data_key="Format")
     bus = Choice(DiskBus, data_key="Bus")
     pool = Text(data_key="Pool", least=1, most=128, pattern=r"[^\x00-\x1f\x7f]+", form="the name or id of a pool")
@@ -84,8 +90,10 @@ class DiskSchema(StrictSchema):
             raise refuse(PropertyConflict, "CapacityGiB", "stands beside CapacityBytes; send one of them", gib)
         if gib is not None:
             values["capacity_bytes"] = gib * GIB
-        if "image" not in values and "capacity_bytes" not in values:
-            rule = "is absent; a disk needs CapacityGiB or CapacityBytes, or an Image whose size it takes"
+        if "image" in values and "image_id" in values:
+            raise refuse(PropertyConflict, "ImageId", "stands beside Image; send one of them", values["image_id"])
+        if not values.keys() & {"image", "image_id", "capacity_bytes"}:
+            rule = "is absent; a disk needs CapacityGiB or CapacityBytes, or an ImageId whose size it takes"
             raise refuse(PropertyMissing, "CapacityGiB", rule)
         return NewDisk(**values)
 
@@ -140,6 +148,7 @@ class NewSystemSchema(StrictSchema):
     vcpus = Whole(data_key="CPU", least=1, most=MOST_CPUS, required=True)
     memory_mib = Whole(data_key="MemoryMiB", least=16, most=LARGEST_MEMORY_MIB, required=True)
     disk_gib = Whole(data_key="DiskGiB", least=1, most=LARGEST_DISK_GIB)
+    image_id = image_reference()
     firmware = Choice(Firmware, data_key="Firmware")
     disks = Items(Part(DiskSchema), data_key="Disks", most=MOST_DISKS)
     network_interfaces = Items(Part(NetworkInterfaceSchema), data_key="NetworkInterfaces", most=MOST_NETWORK_INTERFACES)
@@ -153,12 +162,12 @@ class NewSystemSchema(StrictSchema):
 
     @post_load
     def make(self, values: dict[str, Any], **_: Any) -> tuple[NewSystem, bool]:
-        """Makes the domain value; `DiskGiB` is short for one empty disk, the first."""
+        """Makes the domain value; `DiskGiB` and `ImageId` are short for the first disk."""
         disks = tuple(values.pop("disks", ()))
         dry_run = values.pop("dry_run", False)
-        gib = values.pop("disk_gib", None)
-        if gib is not None:
-            disks = (NewDisk(capacity_bytes=gib * GIB), *disks)
+        gib, image_id = values.pop("disk_gib", None), values.pop("image_id", None)
+        if gib is not None or image_id is not None:
+            disks = (NewDisk(capacity_bytes=None if gib is None else gib * GIB, image_id=image_id), *disks)
         if "network_interfaces" in values:
             values["network_interfaces"] = tuple(values["network_interfaces"])
         values["asset_tag"] = values.get("asset_tag") or ""

@@ -4,6 +4,15 @@ from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, Sessio
 from hawkfish.db.models.audit import AuditRow
 from hawkfish.db.models.events import EventRow, EventSinkRow
 from hawkfish.db.models.hosts import HostReservationRow, HostRow, HostWatchRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.images import (
+    DownloadRow,
+    ImageContentRow,
+    ImageCopyRow,
+    ImageRow,
+    ProfileRevisionRow,
+    ProfileRow,
+    SystemProfileRow,
+)
 from hawkfish.db.models.logs import LogClearingRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
@@ -33,6 +42,13 @@ ALL = (
     VolumeAttachmentRow,
     ScreenshotRow,
     LogClearingRow,
+    ImageContentRow,
+    ImageRow,
+    DownloadRow,
+    ImageCopyRow,
+    ProfileRow,
+    ProfileRevisionRow,
+    SystemProfileRow,
     TaskRow,
     TaskLockRow,
     TaskLimitRow,
@@ -43,19 +59,26 @@ ALL = (
 __all__ = [
     "ALL",
     "AuditRow",
+    "DownloadRow",
     "EventRow",
     "EventSinkRow",
     "HostReservationRow",
     "HostRow",
     "HostWatchRow",
+    "ImageContentRow",
+    "ImageCopyRow",
+    "ImageRow",
     "InstallationRow",
     "LogClearingRow",
     "LoginFailureRow",
     "NetworkInterfaceRow",
+    "ProfileRevisionRow",
+    "ProfileRow",
     "ScreenshotRow",
     "SessionRow",
     "StoragePoolHostRow",
     "StoragePoolRow",
+    "SystemProfileRow",
     "SystemRow",
     "TaskHistoryRow",
     "TaskLimitRow",

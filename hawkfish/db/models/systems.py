@@ -89,6 +89,7 @@ class VolumeRow(Base):
         CheckConstraint("capacity_bytes > 0", "capacity"),
         UniqueConstraint("pool_id", "name"),
         Index("ix_hf_storage_volumes_room", "host_id", "pool_id", "capacity_bytes"),
+        Index("ix_hf_storage_volumes_image_digest", "image_digest"),
     )
 
     id: Mapped[UuidKey]
@@ -99,6 +100,7 @@ class VolumeRow(Base):
     capacity_bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[VolumeFormat] = mapped_column(enum_by_value(VolumeFormat, "format"))
     image: Mapped[str | None] = mapped_column(Text)
+    image_digest: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[Instant]
     version: Mapped[Version]
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
+from hawkfish.db.models.images import ImageCopyRow
 from hawkfish.db.models.systems import SystemRow, VolumeRow
 from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
 from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostLimits, HostState, Virtualisation
@@ -203,6 +204,7 @@ class HostRepository:
             )
         if self._session.scalar(select(exists().where(VolumeRow.host_id == str(host_id)))):
             raise InUse("The host still has volumes; delete them first.", by="volumes", id=str(host_id))
+        self._session.execute(delete(ImageCopyRow).where(ImageCopyRow.host_id == str(host_id)))
         self._session.execute(delete(StoragePoolHostRow).where(StoragePoolHostRow.host_id == str(host_id)))
         self._session.execute(delete(HostRow).where(HostRow.id == str(host_id)))
         self._uow.publish(HOSTS_CHANNEL)

@@ -236,6 +236,7 @@ class SystemRepository:
                     capacity_bytes=disk.capacity_bytes,
                     format=disk.format,
                     image=disk.image,
+                    image_digest=disk.image_digest,
                     created_at=now,
                 )
             )
@@ -517,6 +518,7 @@ class SystemRepository:
                     format=volume.format,
                     bus=attachment.bus,
                     image=volume.image,
+                    image_digest=volume.image_digest,
                 )
             )
         return found
