@@ -26,6 +26,7 @@ from hawkfish.services.images import ImageService
 from hawkfish.services.logs import LogService
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
+from hawkfish.services.profiles import ProfileService
 from hawkfish.services.sessions import SessionService
 from hawkfish.services.system_batches import SystemBatchTasks
 from hawkfish.services.system_tasks import SystemTasks
@@ -65,6 +66,7 @@ class Application:
     hosts: HostService
     logs: LogService
     images: ImageService
+    profiles: ProfileService
     tasks: TaskService
     events: EventService
     health: HealthService
@@ -142,6 +144,7 @@ class Application:
             hosts=HostService(access, plugins),
             logs=LogService(access),
             images=ImageService(access, store),
+            profiles=ProfileService(access),
             tasks=TaskService(access),
             events=EventService(access),
             health=HealthService(access),

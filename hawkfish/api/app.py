@@ -24,6 +24,7 @@ from hawkfish.api.resources import (
     operations,
     plugins,
     processors,
+    profiles,
     schemas,
     service_root,
     sessions,
@@ -109,6 +110,8 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.IMAGES}/Actions/HawkFishImageCollection.Prune": images.ImagePruneResource,
     f"{links.IMAGES}/{{image_id}}": images.ImageResource,
     f"{links.IMAGES}/{{image_id}}/Content": images.ImageContentResource,
+    links.PROFILES: profiles.ProfileCollectionResource,
+    f"{links.PROFILES}/{{profile_id}}": profiles.ProfileResource,
     links.PLUGINS: plugins.PluginCollectionResource,
     f"{links.PLUGINS}/{{plugin_id}}": plugins.PluginResource,
 }

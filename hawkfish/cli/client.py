@@ -19,6 +19,7 @@ from hawkfish.cli.target import Credentials, Target
 
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)  # the service answers within its sync wait; the rest is for a slow network
+UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)  # after the last byte the service looks at all of it
 ATTEMPTS = 4
 UNAUTHORIZED = 401
 
@@ -124,6 +125,28 @@ class Client:
     def delete(self, path: str, *, wait: bool = True) -> Reply:
         """Deletes a resource."""
         return self.request("DELETE", path, headers=_preference(wait))
+
+    def upload(self, path: str, pieces: Iterator[bytes], length: int) -> Reply:
+        """Sends a content in one request, which is not repeated: the pieces are gone when they are sent.
+
+        Args:
+            path: Where.
+            pieces: The content.
+            length: Its bytes.
+
+        Raises:
+            CommandError: The service cannot be reached, or says no.
+        """
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        if self._token:
+            headers["X-Auth-Token"] = self._token
+        try:
+            answer = self._http.put(path, content=pieces, headers=headers, timeout=UPLOAD_TIMEOUT)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        if answer.status_code == UNAUTHORIZED:
+            raise CommandError(self._not_logged_in(), ExitCode.NOT_ALLOWED)
+        return _reply(answer)
 
     def request(
         self,

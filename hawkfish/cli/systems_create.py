@@ -28,13 +28,21 @@ class CreateSystem(SystemWorkCommand):
         """Adds the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="letters, digits, '.', '_' and '-'")
-        parser.add_argument("--cpus", type=int, default=1, metavar="N", help="virtual CPUs (default 1)")
+        parser.add_argument(
+            "--profile", metavar="NAME[@REVISION]", help="a profile that gives what the other options leave open"
+        )
+        parser.add_argument(
+            "--image", metavar="NAME", help="an image of `hawkfish images ls` for the first disk; see --image-size"
+        )
+        parser.add_argument(
+            "--image-size", type=gib_size, metavar="SIZE", help="grow the disk of --image, in whole GiB"
+        )
+        parser.add_argument("--cpus", type=int, metavar="N", help="virtual CPUs (default 1, or the profile's)")
         parser.add_argument(
             "--memory",
             type=memory_mib,
-            default=1024,
             metavar="SIZE",
-            help="such as 256M or 2G; MiB without a unit (default 1G)",
+            help="such as 256M or 2G; MiB without a unit (default 1G, or the profile's)",
         )
         parser.add_argument(
             "--disk",
@@ -133,10 +141,8 @@ def new_system(parsed_args: argparse.Namespace) -> dict[str, Any]:
     """
     body: dict[str, Any] = {
         "Name": parsed_args.name,
-        "CPU": parsed_args.cpus,
-        "MemoryMiB": parsed_args.memory,
-        "Disks": parsed_args.disks,
     }
+    body |= _sizes(parsed_args)
     # argparse hands the dictionaries of append_const over as they stand in the parser, so each is copied.
     interfaces = [dict(item) for item in parsed_args.interfaces]
     if parsed_args.no_network and (interfaces or parsed_args.macs):
@@ -165,6 +171,34 @@ def new_system(parsed_args: argparse.Namespace) -> dict[str, Any]:
         "PowerOn": parsed_args.on or None,
     }
     return {**body, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def _sizes(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """Processors, memory and disks: what is named, the rest from the profile, or from our defaults where there is none."""
+    profile, at, revision = (parsed_args.profile or "").partition("@")
+    if at and not revision.isdigit():
+        raise CommandError(f"{revision!r} is no number of a revision.", ExitCode.USAGE)
+    if parsed_args.image_size and not parsed_args.image:
+        raise CommandError("--image-size goes with --image.", ExitCode.USAGE)
+    defaults = {} if profile else {"CPU": 1, "MemoryMiB": 1024, "Disks": []}
+    named = {
+        "ProfileId": profile or None,
+        "ProfileRevision": int(revision) if at else None,
+        "CPU": parsed_args.cpus,
+        "MemoryMiB": parsed_args.memory,
+        "ImageId": parsed_args.image,
+        "DiskGiB": parsed_args.image_size,
+        "Disks": parsed_args.disks or None,
+    }
+    return {**defaults, **{key: value for key, value in named.items() if value is not None}}
+
+
+def gib_size(text: str) -> int:
+    """A size in whole GiB, for argparse."""
+    size = parse_size(text, unit=GIB)
+    if size < GIB or size % GIB:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of whole GiB")
+    return size // GIB
 
 
 def _attached(kind: str, name: str) -> dict[str, Any]:

@@ -53,13 +53,3 @@ class Profile:
     created_at: datetime | None = None
     created_by: str = ""
     version: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileUse:
-    """The revision of a profile that a system was made after."""
-
-    profile_id: UUID
-    profile_name: str
-    revision: int
-    revision_id: UUID

@@ -117,6 +117,15 @@ class SystemNetworkInterface:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProfileUse:
+    """The revision of a profile that a system was made after."""
+
+    profile_id: UUID
+    profile_name: str
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class System:
     """A system as it is recorded: what was asked for, and what was last observed.
 
@@ -150,6 +159,7 @@ class System:
     observed: MachineFacts | None = None
     observed_at: datetime | None = None
     stale: bool = False
+    profile: ProfileUse | None = None
     capabilities: frozenset[ComputeCapability] = frozenset()
     driver: str = ""
     hypervisor: str = ""
@@ -238,11 +248,16 @@ class NewSystem:
     Attributes:
         host: Name or id of the host; None for one that has room.
         placement: What is asked of the host.
+        vcpus: 0 means what the profile says; so for `memory_mib`.
+        profile: Id or name of the profile that gives what is left open.
+        profile_revision: None means its last one.
     """
 
     name: str
-    vcpus: int
-    memory_mib: int
+    vcpus: int = 0
+    memory_mib: int = 0
+    profile: str | None = None
+    profile_revision: int | None = None
     id: UUID | None = None
     firmware: Firmware | None = None
     disks: tuple[NewDisk, ...] = ()

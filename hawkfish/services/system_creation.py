@@ -41,6 +41,7 @@ from hawkfish.services.image_choice import find_catalogue_images, sized_for, who
 from hawkfish.services.image_disks import SUFFIXES, limit_of
 from hawkfish.services.image_files import find_image
 from hawkfish.services.placement import PLACEMENT, is_named, no_room, place, read_candidates
+from hawkfish.services.profiles import record_use, shaped
 
 SYSTEM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAC_PREFIX = "52:54:00"  # the prefix of QEMU's addresses
@@ -78,12 +79,13 @@ class CreationVerbs:
         with self._database.read() as uow:
             if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
                 return accepted
+            asked, new = new, shaped(uow, new)
         _refuse_unusable(new)
         named = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
 
         def write(uow: UnitOfWork) -> Accepted:
             uow.serialize_on([PLACEMENT])
-            if (accepted := self._find_accepted(uow, actor, new, request, idempotency_key)) is not None:
+            if (accepted := self._find_accepted(uow, actor, asked, request, idempotency_key)) is not None:
                 return accepted
             prepared = find_catalogue_images(uow, named)
             host, pools = _chosen(self._place(uow, new, prepared))
@@ -100,6 +102,7 @@ class CreationVerbs:
                 idempotency_key=idempotency_key,
             )
             uow.systems.add(system, created_by=actor.user_name)
+            record_use(uow, system.id, new)
             self._access.audit.record(
                 uow, actor, "systems.create", subject_of(system.id), name=system.name, host=host.name, task=task.id
             )
@@ -115,6 +118,8 @@ class CreationVerbs:
             PropertyError: A value cannot be used.
         """
         self._access.authorize(actor, "systems.create", f"system:{new.id or new.name}")
+        with self._database.read() as uow:
+            new = shaped(uow, new)
         _refuse_unusable(new)
         named = [self._prepare_disk(disk, position) for position, disk in enumerate(new.disks)]
         with self._database.read() as uow:

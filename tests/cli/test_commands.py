@@ -57,6 +57,8 @@ def test_list_is_ls_everywhere():
         "context list",
         "systems list",
         "hosts list",
+        "images list",
+        "profiles list",
         "tasks list",
         "audit list",
         "users list",

@@ -104,6 +104,7 @@ class ServiceRootResource(Singleton):
                     "Version": info.version,
                     "Hosts": {"@odata.id": links.HOSTS},
                     "Images": {"@odata.id": links.IMAGES},
+                    "Profiles": {"@odata.id": links.PROFILES},
                     "Plugins": {"@odata.id": links.PLUGINS},
                     "Audit": {"@odata.id": links.AUDIT},
                     "StoragePools": {"@odata.id": links.POOLS},

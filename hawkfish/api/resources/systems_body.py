@@ -165,6 +165,8 @@ def _oem(system: System, address: str) -> dict[str, Any]:
         MemoryMiB=system.memory_mib,
         Firmware=system.firmware,
         Labels=dict(system.labels),
+        Profile=None if system.profile is None else link(links.PROFILES, system.profile.profile_id),
+        ProfileRevision=None if system.profile is None else system.profile.revision,
         Stale=system.stale,
         Disks=[
             not_none(

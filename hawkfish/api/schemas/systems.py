@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from marshmallow import post_load
+from marshmallow import ValidationError, post_load
 
 from hawkfish.api.schemas.base import ActionSchema, PatchSchema, StrictSchema
-from hawkfish.api.schemas.fields import Choice, Items, Labels, MacAddress, Part, Text, Truth, Uuid, Whole, refuse
+from hawkfish.api.schemas.fields import (
+    REQUIRED,
+    Choice,
+    Items,
+    Labels,
+    MacAddress,
+    Part,
+    Text,
+    Truth,
+    Uuid,
+    Whole,
+    refuse,
+)
 from hawkfish.domain.machines import (
     BootDevice,
     Bridge,
@@ -145,8 +157,10 @@ class NewSystemSchema(StrictSchema):
 
     name = name_field(required=True)
     id = Uuid(data_key="UUID")
-    vcpus = Whole(data_key="CPU", least=1, most=MOST_CPUS, required=True)
-    memory_mib = Whole(data_key="MemoryMiB", least=16, most=LARGEST_MEMORY_MIB, required=True)
+    profile = Text(data_key="ProfileId", least=1, most=64, pattern=NAME_PATTERN, form="the id or the name of a profile")
+    profile_revision = Whole(data_key="ProfileRevision", least=1, most=2**31 - 1)
+    vcpus = Whole(data_key="CPU", least=1, most=MOST_CPUS)
+    memory_mib = Whole(data_key="MemoryMiB", least=16, most=LARGEST_MEMORY_MIB)
     disk_gib = Whole(data_key="DiskGiB", least=1, most=LARGEST_DISK_GIB)
     image_id = image_reference()
     firmware = Choice(Firmware, data_key="Firmware")
@@ -163,6 +177,8 @@ class NewSystemSchema(StrictSchema):
     @post_load
     def make(self, values: dict[str, Any], **_: Any) -> tuple[NewSystem, bool]:
         """Makes the domain value; `DiskGiB` and `ImageId` are short for the first disk."""
+        if "profile" not in values:
+            self._demand_sizes(values)
         disks = tuple(values.pop("disks", ()))
         dry_run = values.pop("dry_run", False)
         gib, image_id = values.pop("disk_gib", None), values.pop("image_id", None)
@@ -172,6 +188,13 @@ class NewSystemSchema(StrictSchema):
             values["network_interfaces"] = tuple(values["network_interfaces"])
         values["asset_tag"] = values.get("asset_tag") or ""
         return NewSystem(disks=disks, **values), dry_run
+
+    @staticmethod
+    def _demand_sizes(values: dict[str, Any]) -> None:
+        absent = {"CPU": "vcpus", "MemoryMiB": "memory_mib"}
+        missing = {name: [REQUIRED] for name, key in absent.items() if key not in values}
+        if missing:
+            raise ValidationError(missing)
 
 
 class BootSchema(StrictSchema):

@@ -46,6 +46,7 @@ from hawkfish.domain.pages import Condition, Page, PageRequest
 from hawkfish.domain.systems import (
     BootOverride,
     BootOverrideEnabled,
+    ProfileUse,
     System,
     SystemDisk,
     SystemNetworkInterface,
@@ -492,13 +493,22 @@ class SystemRepository:
     def _to_systems(self, rows: Sequence[SystemRow]) -> list[System]:
         ids = [row.id for row in rows]
         disks, interfaces = self._disks(ids), self._interfaces(ids)
+        profiles = self._uow.profiles.uses(ids)
         hosts = {
             row.id: row
             for row in self._session.scalars(select(HostRow).where(HostRow.id.in_({r.host_id for r in rows})))
         }
         facts = {key: None if host.facts is None else facts_from_json(host.facts) for key, host in hosts.items()}
         return [
-            _to_system(row, hosts[row.host_id], facts[row.host_id], disks[row.id], interfaces[row.id]) for row in rows
+            _to_system(
+                row,
+                hosts[row.host_id],
+                facts[row.host_id],
+                disks[row.id],
+                interfaces[row.id],
+                profiles.get(row.id),
+            )
+            for row in rows
         ]
 
     def _disks(self, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
@@ -564,6 +574,7 @@ def _to_system(
     facts: HostFacts | None,
     disks: Iterable[SystemDisk],
     interfaces: Iterable[SystemNetworkInterface],
+    profile: ProfileUse | None,
 ) -> System:
     return System(
         id=UUID(row.id),
@@ -585,6 +596,7 @@ def _to_system(
         labels=MappingProxyType(dict(row.labels)),
         disks=tuple(disks),
         network_interfaces=tuple(interfaces),
+        profile=profile,
         boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
         power_state=_shown_power(row),
         run_id=row.run_id,
