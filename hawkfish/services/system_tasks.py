@@ -44,6 +44,7 @@ class SystemTasks:
     """The kinds `system.create`, `system.update` and `system.delete`."""
 
     def __init__(self, access: Access, drivers: DriverPool, images: ImageDisks, installation_id: str) -> None:
+        self._access = access
         self._images = images
         self._database = access.database
         self._drivers = drivers
