@@ -568,7 +568,7 @@ def attachment_from_json(values: Mapping[str, Any]) -> NetworkAttachment:
     return ATTACHMENTS[given.pop("type")](**given)
 
 
-def _to_system(
+def _to_system(  # noqa: PLR0917  a row and all that belongs to it
     row: SystemRow,
     host: HostRow,
     facts: HostFacts | None,
