@@ -57,6 +57,12 @@ class ImageService:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
+    def all(self, actor: Actor) -> list[Image]:
+        """All images by name."""
+        self._access.authorize(actor, "images.read")
+        with self._database.read() as uow:
+            return [uow.images.get(item) for item in uow.images.references()]
+
     def references(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[UUID], int]:
         """Ids of images in the order of their names, and how many there are in all."""
         self._access.authorize(actor, "images.read")

@@ -29,6 +29,12 @@ class ProfileService:
         self._access = access
         self._database = access.database
 
+    def all(self, actor: Actor) -> list[Profile]:
+        """All profiles by name."""
+        self._access.authorize(actor, "profiles.read")
+        with self._database.read() as uow:
+            return [uow.profiles.get(item) for item in uow.profiles.references()]
+
     def references(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[UUID], int]:
         """Ids of profiles in the order of their names, and how many there are in all."""
         self._access.authorize(actor, "profiles.read")

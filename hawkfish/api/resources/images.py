@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import falcon
 
@@ -12,10 +11,11 @@ from hawkfish.api import links
 from hawkfish.api.accepted import idempotency_key, settle
 from hawkfish.api.documents import Document, expected_version, send
 from hawkfish.api.offload import offload, within
-from hawkfish.api.resources.base import Collection, Resource, not_none, timestamp
+from hawkfish.api.resources.base import Address, Collection, Resource, not_none, paged, timestamp
 from hawkfish.api.schemas.images import NewImageSchema, PruneImagesSchema
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.images import Image, ImageState
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.errors import InvalidRequest
 from hawkfish.services.downloads import shown_url
 
@@ -61,20 +61,24 @@ def image_document(image: Image) -> Document:
     return Document(body, image.version)
 
 
-class ImageCollectionResource(Collection):
+class ImageCollectionResource(Collection[Image]):
     """/redfish/v1/Oem/HawkFish/Images."""
 
     path = links.IMAGES
     kind = "HawkFishImageCollection"
     title = "Images"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the images, by name."""
-        return self.application.images.references(actor, skip=skip, top=top)
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Image]:
+        """The images by name."""
+        return paged(self.application.images.all(actor), wanted, self.key)
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def key(self, item: Image) -> str:
+        """Its name, whatever the case."""
+        return item.name.lower()
+
+    def document(self, item: Image) -> Document:
         """One image."""
-        return image_document(self.application.images.get(actor, identity))
+        return image_document(item)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Adds an image."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import falcon
 
@@ -11,10 +10,11 @@ from hawkfish.api import links
 from hawkfish.api.documents import Document, expected_version, send
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
-from hawkfish.api.resources.base import Collection, Resource, not_none, timestamp
+from hawkfish.api.resources.base import Address, Collection, Resource, not_none, paged, timestamp
 from hawkfish.api.resources.systems_body import attachment_properties
 from hawkfish.api.schemas.profiles import NewProfileSchema, ProfilePatchSchema
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.profiles import Profile, ProfileShape
 
 
@@ -50,20 +50,24 @@ def profile_document(profile: Profile) -> Document:
     return Document(body, profile.version)
 
 
-class ProfileCollectionResource(Collection):
+class ProfileCollectionResource(Collection[Profile]):
     """/redfish/v1/Oem/HawkFish/Profiles."""
 
     path = links.PROFILES
     kind = "HawkFishProfileCollection"
     title = "Profiles"
 
-    def page(self, actor: Actor, skip: int, top: int) -> tuple[list[UUID], int]:
-        """Ids of the profiles, by name."""
-        return self.application.profiles.references(actor, skip=skip, top=top)
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Profile]:
+        """The profiles by name."""
+        return paged(self.application.profiles.all(actor), wanted, self.key)
 
-    def member(self, actor: Actor, identity: Any) -> Document:
+    def key(self, item: Profile) -> str:
+        """Its name, whatever the case."""
+        return item.name.lower()
+
+    def document(self, item: Profile) -> Document:
         """One profile."""
-        return profile_document(self.application.profiles.get(actor, identity))
+        return profile_document(item)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Makes a profile."""
