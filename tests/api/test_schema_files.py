@@ -45,7 +45,16 @@ def own_objects(value: Any) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def bodies(api: Api) -> Iterator[dict[str, Any]]:
     """Everything that links from the root lead to, with a system among it."""
-    system = api.system("described", Labels={"site": "berlin"})
+    image = api.post(f"{ROOT}Oem/HawkFish/Images", {"Name": "described"}).json
+    awaited = api.post(f"{ROOT}Oem/HawkFish/Images", {"Name": "awaited", "SHA256": "ab" * 32}).json
+    filled = api.client.simulate_put(image["ContentURI"], body=b"x" * 2**20, headers=api.headers)
+    assert filled.status_code == 200, filled.text
+    interfaces = [{"UserMode": True, "Model": "virtio"}]
+    shape = {"CPU": 1, "MemoryMiB": 64, "DiskGiB": 1, "ImageId": "described", "NetworkInterfaces": interfaces}
+    profile = api.post(f"{ROOT}Oem/HawkFish/Profiles", {"Name": "described", **shape})
+    assert profile.status_code == 201, profile.text
+    system = api.system("described", ProfileId="described", ImageId="described", Labels={"site": "berlin"})
+    assert "ImageSHA256" in system["Oem"]["HawkFish"]["Disks"][0]
     found: dict[str, Any] = {}
     waiting = [ROOT, f"{system['@odata.id']}/Oem/HawkFish/SerialLog"]
     while waiting:
@@ -57,7 +66,8 @@ def bodies(api: Api) -> Iterator[dict[str, Any]]:
         found[address] = answer.json
         waiting += links(answer.json)
     yield found
-    api.finish(api.delete(system["@odata.id"]))
+    for made in (system, profile.json, image, awaited):
+        assert api.finish(api.delete(made["@odata.id"])).status_code == 204
 
 
 def schema_of(api: Api, odata_type: str) -> dict[str, Any]:

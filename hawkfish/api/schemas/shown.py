@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 
 from hawkfish.domain.accounts import AuditOutcome
 from hawkfish.domain.hosts import HostState, Virtualisation
+from hawkfish.domain.images import ImageState
 from hawkfish.domain.machines import DiskBus, Firmware, NetworkInterfaceModel
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import SystemState
@@ -83,6 +84,7 @@ class ShownDisk(ShownSchema):
     Pool = Link("HawkFishPool.HawkFishPool", **_says("The storage pool that holds the volume."))
     VolumeName = _text("The name of the volume in its pool.")
     Image = _text("The image that it was made from; absent for a disk that began empty.")
+    ImageSHA256 = _text("The SHA-256 of the content of that image; absent where the image is not of the catalogue.")
 
 
 class ShownNetworkInterface(ShownSchema):
@@ -124,6 +126,8 @@ class ShownSystem(ShownSchema):
     MemoryMiB = _whole("The memory in MiB.")
     Firmware = _one_of(Firmware, "The firmware, chosen when it was made.")
     Labels = _map("Strings of the users' own, by names of their own.")
+    Profile = Link("HawkFishProfile.HawkFishProfile", **_says("The profile that it was made after."))
+    ProfileRevision = _whole("The revision of the profile that it was made after.")
     Stale = _truth("Whether its host is silent, so that what is shown may no longer be so.")
     Observed = fields.Nested(
         ShownMachine, **_says("What the hypervisor says; shown where it is not what was asked for.")
@@ -183,6 +187,8 @@ class ShownServiceRoot(ShownSchema):
 
     Version = _text("The version of HawkFish.")
     Hosts = Link("HawkFishHostCollection.HawkFishHostCollection", **_says("The hosts."))
+    Images = Link("HawkFishImageCollection.HawkFishImageCollection", **_says("The images."))
+    Profiles = Link("HawkFishProfileCollection.HawkFishProfileCollection", **_says("The profiles of systems."))
     Plugins = Link("HawkFishPluginCollection.HawkFishPluginCollection", **_says("The plugins."))
     Audit = Link("HawkFishAuditRecordCollection.HawkFishAuditRecordCollection", **_says("The audit trail."))
     StoragePools = Link("HawkFishPoolCollection.HawkFishPoolCollection", **_says("The storage pools."))
@@ -288,6 +294,60 @@ class ShownPool(ShownSchema):
     Hosts = fields.List(fields.Nested(ShownPoolHost), **_says("The hosts that it is usable on."))
 
 
+class ShownImage(ShownSchema):
+    """An image of a disk, from which disks of systems are made."""
+
+    namespace = type_name = "HawkFishImage"
+    resource = True
+
+    Description = _text("What people say of it.")
+    State = _one_of(ImageState, "Whether its content is there.")
+    Status = fields.Raw(**_says("The same, as Redfish says it."))
+    URL = _text("Where its content was downloaded from, without what may be secret in it.")
+    LocalPath = _text("The file of the service's host that its content was copied from.")
+    VerifyCertificate = _truth("Whether the server of the URL had to prove who it is.")
+    SHA256 = _text("The SHA-256 of its content; before that is there, the one that it must have.")
+    Format = _one_of(VolumeFormat, "The format of the content.")
+    VirtualBytes = _whole("The size that a guest sees.")
+    FileBytes = _whole("The size of the content.")
+    ContentURI = _text("Where the content is put; absent once it is there.")
+    CreatedAt = _time("When it was added.")
+    CreatedBy = _text("The user who added it.")
+
+
+class ShownProfileInterface(ShownSchema):
+    """A network interface that systems get."""
+
+    Model = _one_of(NetworkInterfaceModel, "The model of the card.")
+    Network = _text("The network of the host that it hangs on.")
+    Bridge = _text("The bridge of the host that it hangs on.")
+    VLANId = _whole("The VLAN on the bridge.")
+    UserMode = _truth("Whether it reaches out through the host's own connections, and nobody reaches it.")
+
+
+class ShownProfile(ShownSchema):
+    """A profile: what a system gets of which its request says nothing."""
+
+    namespace = type_name = "HawkFishProfile"
+    resource = True
+
+    Description = _text("What people say of it.")
+    Revision = _whole("The revision that is shown.")
+    RevisionCount = _whole("The number of its revisions, which is the last one.")
+    CPU = _whole("The number of virtual CPUs.")
+    MemoryMiB = _whole("The memory in MiB.")
+    DiskGiB = _whole("The size of the first disk in GiB.")
+    Firmware = _one_of(Firmware, "The firmware.")
+    ImageId = _text("The id of the image that the first disk is made from.")
+    Image = Link("HawkFishImage.HawkFishImage", **_says("The image that the first disk is made from."))
+    NetworkInterfaces = fields.List(
+        fields.Nested(ShownProfileInterface), **_says("The network interfaces, in their order.")
+    )
+    Labels = _map("Strings of the users' own, by names of their own.")
+    CreatedAt = _time("When the profile was made.")
+    CreatedBy = _text("The user who made it.")
+
+
 class ShownRecord(ShownSchema):
     """One thing that a plugin offers."""
 
@@ -343,12 +403,15 @@ SHOWN: tuple[type[ShownSchema], ...] = (
     ShownDrive,
     ShownEthernetInterface,
     ShownHost,
+    ShownImage,
     ShownPlugin,
     ShownPool,
+    ShownProfile,
     ShownSerialLog,
     ShownServiceRoot,
     ShownSystem,
     ShownTask,
 )
 COLLECTIONS = ("HawkFishAuditRecord", "HawkFishHost", "HawkFishPlugin", "HawkFishPool")
+COLLECTIONS = ("HawkFishHost", "HawkFishImage", "HawkFishPlugin", "HawkFishPool", "HawkFishProfile")
 """Types that have a collection of their own."""
