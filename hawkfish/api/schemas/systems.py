@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import ValidationError, post_load
+from marshmallow import ValidationError, post_load, validates_schema
 
 from hawkfish.api.schemas.base import ActionSchema, PatchSchema, StrictSchema
 from hawkfish.api.schemas.fields import (
@@ -174,11 +175,17 @@ class NewSystemSchema(StrictSchema):
     description = _description()
     asset_tag = _asset_tag()
 
+    # Also where other properties are wrong: all that is wrong is said at once.
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def demand_sizes(self, _values: dict[str, Any], body: Mapping[str, Any], **_: Any) -> None:
+        """Without a profile the sizes must be given."""
+        missing = [name for name in ("CPU", "MemoryMiB") if name not in body]
+        if missing and "ProfileId" not in body:
+            raise ValidationError({name: [REQUIRED] for name in missing})
+
     @post_load
     def make(self, values: dict[str, Any], **_: Any) -> tuple[NewSystem, bool]:
         """Makes the domain value; `DiskGiB` and `ImageId` are short for the first disk."""
-        if "profile" not in values:
-            self._demand_sizes(values)
         disks = tuple(values.pop("disks", ()))
         dry_run = values.pop("dry_run", False)
         gib, image_id = values.pop("disk_gib", None), values.pop("image_id", None)
@@ -188,13 +195,6 @@ class NewSystemSchema(StrictSchema):
             values["network_interfaces"] = tuple(values["network_interfaces"])
         values["asset_tag"] = values.get("asset_tag") or ""
         return NewSystem(disks=disks, **values), dry_run
-
-    @staticmethod
-    def _demand_sizes(values: dict[str, Any]) -> None:
-        absent = {"CPU": "vcpus", "MemoryMiB": "memory_mib"}
-        missing = {name: [REQUIRED] for name, key in absent.items() if key not in values}
-        if missing:
-            raise ValidationError(missing)
 
 
 class BootSchema(StrictSchema):
@@ -224,6 +224,8 @@ class HawkFishSystemSchema(StrictSchema):
             "Firmware",
             "Disks",
             "NetworkInterfaces",
+            "Profile",
+            "ProfileRevision",
             "SerialLogURI",
             "Driver",
         }
