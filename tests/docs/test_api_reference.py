@@ -18,6 +18,9 @@ BODIES = {
     ("PATCH", "/Hosts/{host_id}"): {"Labels": {}},
     ("POST", "/HawkFishHost.Forget"): {"Name": "rack1"},
     ("PATCH", "/Pools/{pool_id}"): {"Overcommit": 2},
+    ("POST", "/Images"): {"Name": "another"},
+    ("POST", "/Profiles"): {"Name": "another", "CPU": 1, "MemoryMiB": 64},
+    ("PATCH", "/Profiles/{profile_id}"): {"CPU": 2},
     ("POST", "/Accounts"): {"UserName": "third", "Password": "Of-the-third-1", "RoleId": "ReadOnly"},
     ("POST", "/Accounts/Members"): {"UserName": "fourth", "Password": "Of-the-fourth-1", "RoleId": "ReadOnly"},
     ("PATCH", "/Accounts/{account_id}"): {"Enabled": True},
@@ -44,9 +47,13 @@ def api(tmp_path_factory):
 def places(api):
     """Something that is there for each part of an address."""
     system = api.system("subject")
+    for kind, more in (("Images", {}), ("Profiles", {"CPU": 1, "MemoryMiB": 64})):
+        assert api.post(f"/redfish/v1/Oem/HawkFish/{kind}", {"Name": "subject", **more}).status_code == 201
     collections = {
         "host_id": "/redfish/v1/Oem/HawkFish/Hosts",
         "pool_id": "/redfish/v1/Oem/HawkFish/Storage/Pools",
+        "image_id": "/redfish/v1/Oem/HawkFish/Images",
+        "profile_id": "/redfish/v1/Oem/HawkFish/Profiles",
         "task_id": "/redfish/v1/TaskService/Tasks",
         "account_id": "/redfish/v1/AccountService/Accounts",
         "session_id": "/redfish/v1/SessionService/Sessions",
@@ -77,7 +84,7 @@ def test_the_roles_are_those_that_the_api_takes(reference, api, places, role):
     visitor = api.login(role, PASSWORD)
     wrong = []
     for path, resource in ROUTES.items():
-        for method in sorted(set(resource.allow) - {"HEAD"}, key=["GET", "POST", "PATCH", "DELETE"].index):
+        for method in sorted(set(resource.allow) - {"HEAD"}, key=["GET", "POST", "PATCH", "PUT", "DELETE"].index):
             verb = reference.verb_of(path, method)
             body = next((body for (of, end), body in BODIES.items() if of == method and path.endswith(end)), None)
             address = re.sub(r"\{(\w+)\}", lambda part: places.get(part[1], "1"), path)

@@ -412,6 +412,12 @@ SHOWN: tuple[type[ShownSchema], ...] = (
     ShownSystem,
     ShownTask,
 )
-COLLECTIONS = ("HawkFishAuditRecord", "HawkFishHost", "HawkFishPlugin", "HawkFishPool")
-COLLECTIONS = ("HawkFishHost", "HawkFishImage", "HawkFishPlugin", "HawkFishPool", "HawkFishProfile")
+COLLECTIONS = (
+    "HawkFishAuditRecord",
+    "HawkFishHost",
+    "HawkFishImage",
+    "HawkFishPlugin",
+    "HawkFishPool",
+    "HawkFishProfile",
+)
 """Types that have a collection of their own."""
