@@ -140,7 +140,7 @@ def kvm() -> Finding:
         os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         return Finding.warn(f"/dev/kvm: {error.strerror}", advice)
-    return Finding.ok("/dev/kvm can be opened")
+    return Finding.ok("/dev/kvm can be opened; `hawkfish hosts show` says whether guests run under it")
 
 
 def uefi_firmware() -> Finding:

@@ -134,7 +134,8 @@ class CsvOne(SingleFormatter):
 
 def _shown(key: str, value: Any) -> str:
     if key.endswith("Bytes") and isinstance(value, int):
-        return human_size(value)
+        what = key.removesuffix("Bytes").removesuffix("Capacity")  # the size of a thing needs no word beside the thing
+        return f"{what} {human_size(value)}".lstrip()
     if isinstance(value, Mapping):
         value = value.get("@odata.id", value)
     return f"{key} {value}"
