@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -21,10 +21,10 @@ from hawkfish.plugins.compute import HostStorage, PoolHost
 from hawkfish.plugins.context import PluginContext, PoolConfig
 from hawkfish.plugins.control import UNCONTROLLED, OperationControl
 from hawkfish.plugins.files import check_file_name
-from hawkfish.plugins.storage import StoragePool, SupportsClone, SupportsContent, SupportsResize
+from hawkfish.plugins.storage import StoragePool, SupportsBulk, SupportsClone, SupportsContent, SupportsResize
 
 
-class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent):
+class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent, SupportsBulk):
     """A folder of volume files, kept by each host's storage manager.
 
     Args:
@@ -77,8 +77,21 @@ class DirectoryPool(StoragePool, SupportsResize, SupportsClone, SupportsContent)
     def delete(self, host: PoolHost, name: str) -> None:  # noqa: D102
         self._storage(host).delete_volume(self._host_pool, check_file_name(name))
 
+    def create_many(self, host: PoolHost, specs: Sequence[VolumeSpec]) -> tuple[VolumeFacts, ...]:  # noqa: D102
+        if host.bulk_volumes is None:
+            return tuple(self.create(host, spec) for spec in specs)
+        return host.bulk_volumes.create_volumes(self._host_pool, [self._checked(spec) for spec in specs])
+
     def connect(self, host: PoolHost, name: str) -> ConnectionInfo:  # noqa: D102
-        facts = self.find(host, name)
+        return self._connection(host, name, self.find(host, name))
+
+    def connect_many(self, host: PoolHost, names: Sequence[str]) -> tuple[ConnectionInfo, ...]:  # noqa: D102
+        if host.bulk_volumes is None:
+            return tuple(self.connect(host, name) for name in names)
+        found = host.bulk_volumes.find_volumes(self._host_pool, [check_file_name(name) for name in names])
+        return tuple(self._connection(host, name, facts) for name, facts in zip(names, found, strict=True))
+
+    def _connection(self, host: PoolHost, name: str, facts: VolumeFacts | None) -> ConnectionInfo:
         if facts is None:
             raise NotFound(
                 f"The pool {self._name} has no volume {name} on {host.name}; create it first.", kind="Volume", id=name

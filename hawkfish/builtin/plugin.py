@@ -57,5 +57,13 @@ def hawkfish_storage_pools() -> Iterator[StoragePoolPlugin]:
             ),
         ),
         requires=frozenset({ComputeCapability.HOST_STORAGE}),
-        provides=frozenset({PoolCapability.THIN, PoolCapability.RESIZE, PoolCapability.CLONE, PoolCapability.CONTENT}),
+        provides=frozenset(
+            {
+                PoolCapability.THIN,
+                PoolCapability.RESIZE,
+                PoolCapability.CLONE,
+                PoolCapability.CONTENT,
+                PoolCapability.BULK,
+            }
+        ),
     )

@@ -38,6 +38,8 @@ class ComputeCapability(StrEnum):
     LIVE_MIGRATION = "live-migration"
     HOST_STORAGE = "host-storage"
     HOST_COMMANDS = "host-commands"
+    BULK_DEFINE = "bulk-define"
+    BULK_VOLUMES = "bulk-volumes"
 
 
 class Virtualisation(StrEnum):

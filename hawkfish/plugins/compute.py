@@ -88,6 +88,21 @@ class ComputeDriver(ABC):
         """Cuts the power at once. A machine that is off or absent is success."""
 
 
+class SupportsBulkDefine(ABC):
+    """Many machines can be defined by one call, at a cost that makes thousands of them a matter of seconds."""
+
+    @abstractmethod
+    def define_machines(self, specs: Sequence[MachineSpec]) -> tuple[MachineObservation, ...]:
+        """As `define_machine` for each of `specs`, in their order; core hands over at most 100 at once.
+
+        After an error some may have been defined and some not: the caller asks again or removes them. `SupportsEvents` need not
+        report what is defined so, since who asked is told by the result.
+
+        Raises:
+            ForeignObject: A UUID or a name is taken by a machine without a stamp of this installation.
+        """
+
+
 class SupportsBootOverride(ABC):
     """`start_machine` honours `StartOptions` (a marker: it adds no method)."""
 
@@ -407,6 +422,18 @@ class HostStorage(ABC):
         """Folder on the host where the pool's volumes appear."""
 
 
+class SupportsBulkVolumes(ABC):
+    """A `HostStorage` that makes and finds many volumes by one call."""
+
+    @abstractmethod
+    def create_volumes(self, pool: str, specs: Sequence[VolumeSpec]) -> tuple[VolumeFacts, ...]:
+        """As `create_volume` for each of `specs`, in their order; at most 100 at once. After an error some may have been made."""
+
+    @abstractmethod
+    def find_volumes(self, pool: str, names: Sequence[str]) -> tuple[VolumeFacts | None, ...]:
+        """As `find_volume` for each of `names`, in their order; at most 100 at once."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CommandResult:
     """What a command on a host answered."""
@@ -449,6 +476,8 @@ CAPABILITY_INTERFACES: dict[ComputeCapability, type] = {
     ComputeCapability.LIVE_MIGRATION: SupportsLiveMigration,
     ComputeCapability.HOST_STORAGE: HostStorage,
     ComputeCapability.HOST_COMMANDS: HostCommands,
+    ComputeCapability.BULK_DEFINE: SupportsBulkDefine,
+    ComputeCapability.BULK_VOLUMES: SupportsBulkVolumes,
 }
 """The interface that a driver fills where it claims the capability."""
 
@@ -469,6 +498,7 @@ class PoolHost:
         name: For messages.
         storage: The host's storage manager, or None.
         commands: Commands on the host, or None.
+        bulk_volumes: The storage manager again where it makes many volumes by one call, or None.
         data_dir: Folder on the host for what HawkFish keeps there.
     """
 
@@ -476,4 +506,5 @@ class PoolHost:
     name: str
     storage: HostStorage | None = None
     commands: HostCommands | None = None
+    bulk_volumes: SupportsBulkVolumes | None = None
     data_dir: Path | None = None

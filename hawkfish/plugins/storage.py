@@ -9,7 +9,7 @@ only classes of `hawkfish.errors`. At most one call is in flight per pool and ho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import BinaryIO
 
@@ -28,6 +28,7 @@ class PoolCapability(StrEnum):
     CLONE = "clone"
     CONTENT = "content"
     FIXED_VOLUMES = "fixed-volumes"
+    BULK = "bulk"
 
 
 class StoragePool(ABC):
@@ -114,9 +115,22 @@ class SupportsContent(ABC):
         """The whole content, in pieces."""
 
 
+class SupportsBulk(ABC):
+    """Many volumes can be made and connected by one call (`PoolCapability.BULK`), faster where the host can do that, too."""
+
+    @abstractmethod
+    def create_many(self, host: PoolHost, specs: Sequence[VolumeSpec]) -> tuple[VolumeFacts, ...]:
+        """As `create` for each of `specs`, in their order; core hands over at most 100. After an error some may have been made."""
+
+    @abstractmethod
+    def connect_many(self, host: PoolHost, names: Sequence[str]) -> tuple[ConnectionInfo, ...]:
+        """As `connect` for each of `names`, in their order; core hands over at most 100."""
+
+
 POOL_CAPABILITY_INTERFACES: dict[PoolCapability, type] = {
     PoolCapability.RESIZE: SupportsResize,
     PoolCapability.CLONE: SupportsClone,
     PoolCapability.CONTENT: SupportsContent,
+    PoolCapability.BULK: SupportsBulk,
 }
 """The interface that a pool fills where its record provides the capability; the others are facts without methods."""

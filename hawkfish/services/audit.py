@@ -112,19 +112,35 @@ class AuditService:
         Raises:
             LookupError: A key is not in `DETAIL_KEYS`; a mistake of the program.
         """
-        facts = {key: _fact(key, value) for key, value in details.items()}
-        uow.audit.add(
-            at=self._clock(),
-            user_name=printable(actor.user_name, 64),
-            verb=verb,
-            subject=printable(subject, TEXT_LIMIT),
-            outcome=outcome,
-            address=None if actor.address is None else printable(actor.address, 64),
-            session_id=actor.session_id,
-            request_id=None if actor.request_id is None else printable(actor.request_id, 128),
-            project=facts.pop("project", None),
-            details=facts,
+        uow.audit.add(**self._row(actor, verb, subject, outcome, details))
+
+    def record_many(
+        self, uow: UnitOfWork, actor: Actor, verb: str, details_by_subject: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Writes a record for each of many subjects to which the same was done; see `record`."""
+        uow.audit.add_many(
+            [
+                self._row(actor, verb, subject, AuditOutcome.ALLOWED, details)
+                for subject, details in details_by_subject.items()
+            ]
         )
+
+    def _row(
+        self, actor: Actor, verb: str, subject: str, outcome: AuditOutcome, details: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        facts = {key: _fact(key, value) for key, value in details.items()}
+        return {
+            "at": self._clock(),
+            "user_name": printable(actor.user_name, 64),
+            "verb": verb,
+            "subject": printable(subject, TEXT_LIMIT),
+            "outcome": outcome,
+            "address": None if actor.address is None else printable(actor.address, 64),
+            "session_id": actor.session_id,
+            "request_id": None if actor.request_id is None else printable(actor.request_id, 128),
+            "project": facts.pop("project", None),
+            "details": facts,
+        }
 
     def refused(
         self,

@@ -13,9 +13,9 @@ from uuid import UUID
 import structlog
 
 from hawkfish.db import Database
-from hawkfish.domain.hosts import Host, HostState
+from hawkfish.domain.hosts import ComputeCapability, Host, HostState
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
-from hawkfish.plugins.compute import ComputeDriver, HostCommands, HostStorage, PoolHost
+from hawkfish.plugins.compute import ComputeDriver, HostCommands, HostStorage, PoolHost, SupportsBulkVolumes
 from hawkfish.plugins.context import HostConfig, PoolConfig
 from hawkfish.plugins.loader import PluginHost
 from hawkfish.plugins.storage import StoragePool
@@ -159,6 +159,8 @@ class DriverPool:
         host = self.host(host_id)
         pool = self._pool_object(pool_id)
         driver = self.driver(host_id)
+        can = frozenset() if host.facts is None else host.facts.capabilities
+        bulk = ComputeCapability.BULK_VOLUMES in can
         with self._lock:
             turn = self._turns.setdefault((pool_id, host_id), _Turn())
         turn.take(host)
@@ -170,6 +172,7 @@ class DriverPool:
                     name=host.name,
                     storage=driver if isinstance(driver, HostStorage) else None,
                     commands=driver if isinstance(driver, HostCommands) else None,
+                    bulk_volumes=driver if bulk and isinstance(driver, SupportsBulkVolumes) else None,
                     data_dir=Path(host.facts.data_dir) if host.facts and host.facts.data_dir else None,
                 ),
             )

@@ -7,22 +7,23 @@ it, and each step may run again. A batch is made whole or, where one of its syst
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.system_batches import BATCH
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.machines import DiskSpec, MachineStamp, PowerState
+from hawkfish.domain.hosts import ComputeCapability
+from hawkfish.domain.machines import MachineObservation, MachineSpec, MachineStamp, PowerState
+from hawkfish.domain.messages import RESOURCE_CREATED
 from hawkfish.domain.placement import Candidate, Given, PlacementRequest, PlacementStrategy
-from hawkfish.domain.storage import VolumeSpec
-from hawkfish.domain.systems import NewNetworkInterface, NewSystem, System
-from hawkfish.domain.tasks import Task, TaskError
+from hawkfish.domain.storage import ConnectionInfo, VolumeSpec
+from hawkfish.domain.systems import NewNetworkInterface, NewSystem, System, SystemDisk
+from hawkfish.domain.tasks import Limit, Task, TaskError
 from hawkfish.errors import ForeignObject, InvalidRequest, PropertyConflict
-from hawkfish.plugins.compute import PoolHost
-from hawkfish.plugins.storage import StoragePool
+from hawkfish.plugins.compute import SupportsBulkDefine
+from hawkfish.plugins.storage import SupportsBulk
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
 from hawkfish.services.drivers import DriverPool
@@ -32,6 +33,8 @@ from hawkfish.services.system_creation import CreationVerbs, needs_of, new_syste
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 KIND = "system.create-batch"
+BATCHES_AT_ONCE = 2  # on a host: one is recorded while the machines of the other are made
+AT_ONCE = 100  # as the interfaces for many at once promise
 
 
 class BatchCreationVerbs(CreationVerbs):
@@ -75,12 +78,15 @@ class BatchCreationVerbs(CreationVerbs):
                 subject=f"host:{candidate.host.id}",
                 arguments={"host_id": str(candidate.host.id), "system_ids": [str(system.id) for system in systems]},
                 locks=[subject_of(system.id) for system in systems],
+                limits=[Limit(f"batches@{candidate.host.id}", BATCHES_AT_ONCE)],
             )
             uow.system_batches.add(systems, created_by=actor.user_name)
-            for system in systems:
-                self._access.audit.record(
-                    uow, actor, "systems.create", subject_of(system.id), name=system.name, host=host_name, task=task.id
-                )
+            self._access.audit.record_many(
+                uow,
+                actor,
+                "systems.create",
+                {subject_of(one.id): {"name": one.name, "host": host_name, "task": task.id} for one in systems},
+            )
             return Accepted(candidate.host.id, task)
 
         return self._database.run(write)
@@ -160,53 +166,80 @@ class SystemBatchTasks:
     def _make_disks(self, ctx: StepContext) -> None:
         systems = self._systems(ctx)
         ctx.progress(message=f"Making the disks of {len(systems)} systems")
-        with self._pools(systems) as pools:
-            for number, system in enumerate(systems):
+        for done, some in _pieces(systems):
+            ctx.progress(percent=done * 50 // len(systems))
+            for pool_id, disks in _disks_by_pool(some).items():
                 ctx.check()
-                ctx.progress(percent=number * 50 // len(systems))
-                for disk in system.disks:
-                    pool, host = pools[disk.pool_id]
-                    spec = VolumeSpec(name=disk.volume_name, capacity_bytes=disk.capacity_bytes, format=disk.format)
-                    pool.create(host, spec)
-                    self._drivers.pool_gets_on(disk.pool_id, system.host_id)
+                specs = [
+                    VolumeSpec(name=d.volume_name, capacity_bytes=d.capacity_bytes, format=d.format) for d in disks
+                ]
+                with self._drivers.pool(pool_id, _host_id(ctx.task)) as (pool, host):
+                    if isinstance(pool, SupportsBulk):
+                        pool.create_many(host, specs)
+                        continue
+                    for spec in specs:
+                        ctx.check()
+                        pool.create(host, spec)
+                        self._drivers.pool_gets_on(pool_id, host.id)
 
     def _delete_disks(self, ctx: StepContext) -> None:
-        systems = self._systems(ctx)
-        with self._pools(systems) as pools:
-            for system in systems:
-                ctx.check()
-                for disk in system.disks:
-                    pool, host = pools[disk.pool_id]
+        for pool_id, disks in _disks_by_pool(self._systems(ctx)).items():
+            with self._drivers.pool(pool_id, _host_id(ctx.task)) as (pool, host):
+                for disk in disks:
+                    ctx.check()
                     pool.disconnect(host, disk.volume_name)
                     pool.delete(host, disk.volume_name)
-                    self._drivers.pool_gets_on(disk.pool_id, system.host_id)
+                    self._drivers.pool_gets_on(pool_id, host.id)
 
     def _define(self, ctx: StepContext) -> dict[str, Any]:
         systems = self._systems(ctx)
         stamp = MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
-        disks = self._connect(systems)
-        driver = self._drivers.driver(_host_id(ctx.task))
         ctx.progress(message=f"Defining {len(systems)} machines")
+        with self._database.read() as uow:
+            expected = uow.system_batches.expected_facts(_ids(ctx.task))
         others: dict[str, Any] = {}
-        for number, system in enumerate(systems):
-            ctx.check()
-            ctx.progress(percent=50 + number * 50 // len(systems))
-            machine = driver.define_machine(machine_spec_with(system, disks[system.id], stamp))
-            if machine.power_state is not PowerState.OFF:  # somebody started it behind our back
-                others[str(system.id)] = [machine.power_state, machine.run_id]
-        return {"not_off": others}
+        for done, some in _pieces(systems):
+            ctx.progress(percent=50 + done * 50 // len(systems))
+            connections = self._connect(ctx, some)
+            specs = [
+                machine_spec_with(
+                    system, [disk_spec(disk, connections[disk.volume_name]) for disk in system.disks], stamp
+                )
+                for system in some
+            ]
+            for system, machine in zip(some, self._define_some(ctx, specs), strict=True):
+                if machine.power_state is not PowerState.OFF or machine.facts != expected[system.id]:
+                    # Somebody started it behind our back, or this hypervisor says more of it.
+                    others[str(system.id)] = [machine.power_state, machine.run_id, asdict(machine.facts)]
+        return {"others": others}
 
-    def _connect(self, systems: Sequence[System]) -> dict[UUID, list[DiskSpec]]:
-        found: dict[UUID, list[DiskSpec]] = {}
-        with self._pools(systems) as pools:
-            for system in systems:
-                connections = [pools[disk.pool_id] for disk in system.disks]
-                found[system.id] = [
-                    disk_spec(disk, pool.connect(host, disk.volume_name))
-                    for disk, (pool, host) in zip(system.disks, connections, strict=True)
-                ]
-                for disk in system.disks:
-                    self._drivers.pool_gets_on(disk.pool_id, system.host_id)
+    def _define_some(self, ctx: StepContext, specs: Sequence[MachineSpec]) -> Sequence[MachineObservation]:
+        host = self._drivers.host(_host_id(ctx.task))
+        driver = self._drivers.driver(host.id)
+        ctx.check()
+        can = frozenset() if host.facts is None else host.facts.capabilities
+        if isinstance(driver, SupportsBulkDefine) and ComputeCapability.BULK_DEFINE in can:
+            return driver.define_machines(specs)
+        machines = []
+        for spec in specs:
+            ctx.check()
+            machines.append(driver.define_machine(spec))
+        return machines
+
+    def _connect(self, ctx: StepContext, systems: Sequence[System]) -> dict[str, ConnectionInfo]:
+        """How their disks are reached, by the names of the volumes, which are unique."""
+        found: dict[str, ConnectionInfo] = {}
+        for pool_id, disks in _disks_by_pool(systems).items():
+            ctx.check()
+            names = [disk.volume_name for disk in disks]
+            with self._drivers.pool(pool_id, _host_id(ctx.task)) as (pool, host):
+                if isinstance(pool, SupportsBulk):
+                    found.update(zip(names, pool.connect_many(host, names), strict=True))
+                    continue
+                for name in names:
+                    ctx.check()
+                    found[name] = pool.connect(host, name)
+                    self._drivers.pool_gets_on(pool_id, host.id)
         return found
 
     def _remove_machines(self, ctx: StepContext) -> None:
@@ -219,17 +252,25 @@ class SystemBatchTasks:
                 ctx.log.info("a machine of that name is foreign and stays", system=str(system_id))
 
     def _record_observation(self, uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
-        others = {UUID(key): value for key, value in result["not_off"].items()}
-        uow.system_batches.observe_off([item for item in _ids(ctx.task) if item not in others])
-        for system_id, (power, run_id) in others.items():
+        others = {UUID(key): value for key, value in result["others"].items()}
+        uow.system_batches.observe_as_made([item for item in _ids(ctx.task) if item not in others])
+        for system_id, (power, run_id, facts) in others.items():
             uow.systems.observe_power(system_id, PowerState(power), run_id)
+            uow.systems.write(system_id, observed=facts)
 
-    @contextmanager
-    def _pools(self, systems: Sequence[System]) -> Iterator[dict[UUID, tuple[StoragePool, PoolHost]]]:
-        """The pools of all their disks, taken in one order, so that two batches cannot hold each other up."""
-        wanted = sorted({(disk.pool_id, system.host_id) for system in systems for disk in system.disks})
-        with ExitStack() as stack:
-            yield {pool_id: stack.enter_context(self._drivers.pool(pool_id, host_id)) for pool_id, host_id in wanted}
+
+def _pieces(systems: Sequence[System]) -> Iterator[tuple[int, Sequence[System]]]:
+    """As many as a call of a driver takes at most, and how many came before them."""
+    for start in range(0, len(systems), AT_ONCE):
+        yield start, systems[start : start + AT_ONCE]
+
+
+def _disks_by_pool(systems: Sequence[System]) -> dict[UUID, list[SystemDisk]]:
+    found: dict[UUID, list[SystemDisk]] = {}
+    for system in systems:
+        for disk in system.disks:
+            found.setdefault(disk.pool_id, []).append(disk)
+    return found
 
 
 def _ids(task: Task) -> list[UUID]:
@@ -242,6 +283,7 @@ def _host_id(task: Task) -> UUID:
 
 def _created(uow: UnitOfWork, task: Task) -> None:
     uow.system_batches.become_ready(_ids(task))
+    uow.system_batches.tell(RESOURCE_CREATED, _ids(task))
 
 
 def _not_created(uow: UnitOfWork, task: Task, _: TaskError) -> None:

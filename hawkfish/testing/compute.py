@@ -157,6 +157,36 @@ class ComputeDriverContract(DeviceContract):
         assert [machine.id for machine in made] == [spec.id for spec in specs]
         assert {spec.id for spec in specs} <= {machine.id for machine in driver.list_machines()}
 
+    @needs(Capability.BULK_DEFINE)
+    def test_many_are_defined_as_one_by_one(self, driver: Any, machine_spec: SpecFactory) -> None:
+        known, *new = [machine_spec() for _ in range(4)]
+        before = driver.define_machine(known)
+        for _ in range(2):
+            made = driver.define_machines([*new, known])
+            assert [machine.id for machine in made] == [spec.id for spec in [*new, known]]
+            assert made == tuple(driver.find_machine(machine.id) for machine in made)
+        assert made[-1] == before
+        assert [(machine.power_state, machine.stamp) for machine in made] == [
+            (PowerState.OFF, spec.stamp) for spec in [*new, known]
+        ]
+        changed = driver.define_machines([replace(new[0], vcpus=2)])
+        assert changed == (replace(made[0], vcpus=2),)
+        assert driver.define_machines([]) == ()
+
+    @needs(Capability.BULK_DEFINE)
+    def test_many_leave_alone_what_is_foreign(
+        self, driver: Any, foreign_machine: MachineSpec, machine_spec: SpecFactory
+    ) -> None:
+        before = driver.find_machine(foreign_machine.id)
+        for taken in (machine_spec(id=foreign_machine.id, vcpus=2), machine_spec(name=foreign_machine.name)):
+            with pytest.raises(ForeignObject):
+                driver.define_machines([machine_spec(), taken])
+            assert driver.find_machine(foreign_machine.id) == before
+        twins = [machine_spec(name="hf-contract-twin"), machine_spec(name="hf-contract-twin")]
+        with pytest.raises((AlreadyExists, Conflict)):
+            driver.define_machines(twins)
+        assert driver.find_machine(twins[1].id) is None
+
     # --- machines of others ------------------------------------------------------------------------------------------
 
     def test_a_foreign_machine_is_seen(self, driver: ComputeDriver, foreign_machine: MachineSpec) -> None:

@@ -35,6 +35,8 @@ USES: Mapping[ComputeCapability, Callable[[Any, UUID], object]] = {
     Capability.DISK_HOTPLUG: lambda driver, machine: driver.attach_disk(machine, _DISK),
     Capability.HOST_STORAGE: lambda driver, _machine: driver.pool_stats("hf-contract-absent"),
     Capability.HOST_COMMANDS: lambda driver, _machine: driver.run_command(["true"], 5.0),
+    Capability.BULK_DEFINE: lambda driver, _machine: driver.define_machines([]),
+    Capability.BULK_VOLUMES: lambda driver, _machine: driver.find_volumes("hf-contract-absent", []),
 }
 """A use of each capability on one machine, as it is refused where the host lacks it."""
 

@@ -20,7 +20,7 @@ import pytest
 
 from hawkfish.domain.storage import PoolDefinition, VolumeFacts, VolumeFormat, VolumeSpec
 from hawkfish.errors import Aborted, AlreadyExists, ForeignObject, HawkFishError
-from hawkfish.plugins.compute import HostStorage
+from hawkfish.plugins.compute import HostStorage, SupportsBulkVolumes
 from hawkfish.plugins.control import OperationControl
 from hawkfish.testing.volume_machine import VolumeMachine, Volumes, run_machine
 from hawkfish.testing.volumes import MIB, PoolFixtures, empty_qcow2, random_bytes
@@ -254,6 +254,25 @@ class HostStorageContract(PoolFixtures):
         with pytest.raises(Aborted):
             storage.resize_volume(pool, "source", 2 * MIB, control)
         assert storage.list_volumes(pool) == (made,)
+
+    def test_many_volumes_are_made_and_found_as_one_by_one(self, storage: HostStorage, pool: str) -> None:
+        if not isinstance(storage, SupportsBulkVolumes):
+            assert not hasattr(storage, "create_volumes")
+            assert not hasattr(storage, "find_volumes")
+            return
+        specs = [VolumeSpec(name=f"many-{number}", capacity_bytes=number * MIB) for number in (3, 1, 2)]
+        first = storage.create_volume(pool, specs[1])
+        for _ in range(2):
+            made = storage.create_volumes(pool, specs)
+            assert [(facts.name, facts.capacity_bytes) for facts in made] == [
+                (spec.name, spec.capacity_bytes) for spec in specs
+            ]
+        assert made[1] == first
+        assert sorted(storage.list_volumes(pool), key=lambda facts: facts.name) == [made[1], made[2], made[0]]
+        assert storage.find_volumes(pool, ["many-2", "absent", "many-3"]) == (made[2], None, made[0])
+        with pytest.raises(AlreadyExists):
+            storage.create_volumes(pool, [replace(specs[0], capacity_bytes=8 * MIB)])
+        assert storage.find_volume(pool, "many-3") == made[0]
 
     def test_any_order_of_calls_ends_as_expected(
         self, storage: HostStorage, pool: str, pool_definition: PoolDefinition, storage_examples: int

@@ -215,6 +215,21 @@ class StoragePoolContract:
         large = replace(spec, capacity_bytes=8 * spec.capacity_bytes)
         assert pool.create(pool_host, large).allocated_bytes < large.capacity_bytes / 2
 
+    @needs_pool(Capability.BULK)
+    def test_many_volumes_are_made_and_connected_as_one_by_one(
+        self, pool: Any, pool_host: PoolHost, spec: VolumeSpec
+    ) -> None:
+        specs = [spec, replace(spec, name="copy")]
+        first = pool.create(pool_host, specs[1])
+        for _ in range(2):
+            made = pool.create_many(pool_host, specs)
+            assert made == tuple(pool.find(pool_host, one.name) for one in specs)
+        assert made[1] == first
+        connected = pool.connect_many(pool_host, ["copy", "one"])
+        assert connected == (pool.connect(pool_host, "copy"), pool.connect(pool_host, "one"))
+        with pytest.raises(NotFound):
+            pool.connect_many(pool_host, ["one", "source"])
+
     @needs_pool(Capability.ONLINE_RESIZE)
     def test_a_pool_that_grows_volumes_in_use_grows_others_too(
         self, pool: Any, provides: frozenset[PoolCapability]

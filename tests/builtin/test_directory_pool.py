@@ -24,7 +24,9 @@ def record():
 def rack(tmp_path):
     with in_process_simulator(tmp_path) as simulator:
         driver = simulator.driver("simulated:///rack1", "ours")
-        yield PoolHost(id=uuid4(), name="rack1", storage=driver, data_dir=Path(driver.probe().data_dir))
+        yield PoolHost(
+            id=uuid4(), name="rack1", storage=driver, bulk_volumes=driver, data_dir=Path(driver.probe().data_dir)
+        )
         driver.close()
 
 

@@ -6,14 +6,20 @@ import pytest
 
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.machines import PowerState
+from hawkfish.domain.messages import RESOURCE_CREATED
 from hawkfish.domain.systems import SystemState
 from hawkfish.errors import InvalidRequest, NoRoom, NotPermitted, PropertyConflict
+from hawkfish.services.observation import Observer
 from tests.support.installation import READER, Installation
 
+ONE_BY_ONE = "lacks=bulk-define,bulk-volumes"
 
-def test_a_batch_is_real_systems(installation: Installation) -> None:
-    host = installation.host(name="batch-made")
-    names = [f"member-{number}" for number in range(20)]
+
+@pytest.mark.parametrize("options", ["", ONE_BY_ONE])
+def test_a_batch_is_real_systems(installation: Installation, options: str) -> None:
+    kind = "slow" if options else "fast"
+    host = installation.host(options, name=f"batch-{kind}")
+    names = [f"{kind}-{number}" for number in range(20)]
     create = installation.application.systems.create_batch
     task = installation.done(create(SYSTEM_ACTOR, installation.new(host=host.name), names))
     assert installation.machines(host.name) == set(names)
@@ -34,6 +40,12 @@ def test_a_batch_is_real_systems(installation: Installation) -> None:
         if record.verb == "systems.create" and record.details.get("task") == task.id
     }
     assert written == {f"system:{system.id}" for system in systems}
+    with installation.application.database.read() as uow:
+        events = [event for event in uow.events.page(limit=1000) if event.task_id == task.id]
+    created = {event.subject: event.data["name"] for event in events if event.message_id == RESOURCE_CREATED.id}
+    assert created == {f"system:{system.id}": system.name for system in systems}
+    seen = installation.machine(systems[7])
+    assert [system.observed for system in systems if system.id == seen.id] == [seen.facts]
     assert installation.start(systems[3]).power_state is PowerState.ON
 
 
@@ -49,9 +61,10 @@ def test_what_is_there_is_left_as_it_is(installation: Installation) -> None:
     assert create(SYSTEM_ACTOR, pattern, ["old-1", "old-3"]).task is None
 
 
-@pytest.mark.parametrize("operation", ["create_volume", "define_machine"])
+@pytest.mark.parametrize("operation", ["create_volume", "define_machine", "create_volumes", "define_machines"])
 def test_of_a_batch_that_fails_nothing_is_left(installation: Installation, operation: str) -> None:
-    host = installation.host(name=f"batch-{operation.replace('_', '-')}")
+    options = "" if operation.endswith("s") else ONE_BY_ONE
+    host = installation.host(options, name=f"batch-{operation.replace('_', '-')}")
     names = [f"{operation.replace('_', '-')}-{number}" for number in range(8)]
     installation.control.fail(operation, count=1)
     accepted = installation.application.systems.create_batch(SYSTEM_ACTOR, installation.new(host=host.name), names)
@@ -62,6 +75,18 @@ def test_of_a_batch_that_fails_nothing_is_left(installation: Installation, opera
         assert uow.system_batches.taken_names(names) == frozenset()
         assert host.id not in uow.reservations.given()
     installation.control.clear_faults()
+
+
+def test_a_batch_is_not_news_to_the_watch(installation: Installation) -> None:
+    """A sweep after thousands were made would else write each of them anew."""
+    host = installation.host(name="batch-seen")
+    names = [f"seen-{number}" for number in range(3)]
+    create = installation.application.systems.create_batch
+    installation.done(create(SYSTEM_ACTOR, installation.new(host=host.name), names))
+    before = [installation.application.systems.get(SYSTEM_ACTOR, name) for name in names]
+    application = installation.application
+    assert Observer(application.database, application.drivers).sweep(host.id)
+    assert [application.systems.get(SYSTEM_ACTOR, name) for name in names] == before
 
 
 def test_a_batch_takes_no_more_room_than_there_is(installation: Installation) -> None:

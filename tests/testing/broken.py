@@ -95,6 +95,25 @@ BROKEN_DRIVERS = {
         """,
         "test_a_running_machine_is_not_removed",
     ),
+    "makes all but the last of many": (
+        """
+        class Broken(SimulatedDriver):
+            def define_machines(self, specs):
+                return super().define_machines(specs[:-1])
+        """,
+        "test_many_are_defined_as_one_by_one",
+    ),
+    "takes what is foreign among many": (
+        """
+        class Broken(SimulatedDriver):
+            def define_machines(self, specs):
+                try:
+                    return super().define_machines(specs)
+                except ForeignObject:
+                    return ()
+        """,
+        "test_many_leave_alone_what_is_foreign",
+    ),
     "says nothing of foreign machines": (
         """
         class Broken(SimulatedDriver):
@@ -351,6 +370,14 @@ BROKEN_DRIVERS = {
 }
 
 BROKEN_STORAGE = {
+    "answers for many in the order of names": (
+        """
+        class Broken(SimulatedDriver):
+            def create_volumes(self, pool, specs):
+                return super().create_volumes(pool, sorted(specs, key=lambda spec: spec.name))
+        """,
+        "test_many_volumes_are_made_and_found_as_one_by_one",
+    ),
     "takes any volume of the name": (
         """
         class Broken(SimulatedDriver):
@@ -632,7 +659,7 @@ POOL_TEST = """
         def pool_host(self, tmp_path):
             with in_process_simulator(tmp_path) as simulator:
                 driver = simulator.driver("simulated:///rack1", "ours")
-                yield PoolHost(id=uuid4(), name="rack1", storage=driver, data_dir=tmp_path)
+                yield PoolHost(id=uuid4(), name="rack1", storage=driver, bulk_volumes=driver, data_dir=tmp_path)
                 driver.close()
 
         @pytest.fixture
@@ -641,6 +668,14 @@ POOL_TEST = """
 """
 
 BROKEN_POOLS = {
+    "connects many in another order": (
+        """
+        class Broken(DirectoryPool):
+            def connect_many(self, host, names):
+                return super().connect_many(host, sorted(names, reverse=True))
+        """,
+        "test_many_volumes_are_made_and_connected_as_one_by_one",
+    ),
     "deletes only once": (
         """
         class Broken(DirectoryPool):

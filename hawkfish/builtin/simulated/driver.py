@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from hawkfish.plugins.compute import (
     ComputeDriver,
     HostStorage,
     SupportsBootOverride,
+    SupportsBulkDefine,
+    SupportsBulkVolumes,
     SupportsDiskHotplug,
     SupportsEvents,
     SupportsGracefulShutdown,
@@ -58,7 +60,9 @@ class SimulatedDriver(
     SupportsSerialLog,
     SupportsMedia,
     SupportsDiskHotplug,
+    SupportsBulkDefine,
     HostStorage,
+    SupportsBulkVolumes,
 ):
     """One simulated host.
 
@@ -127,6 +131,12 @@ class SimulatedDriver(
     def define_machine(self, spec: MachineSpec) -> MachineObservation:  # noqa: D102
         machine: MachineObservation = self._call("define_machine", MachineObservation, spec=spec)
         return machine
+
+    def define_machines(self, specs: Sequence[MachineSpec]) -> tuple[MachineObservation, ...]:  # noqa: D102
+        machines: tuple[MachineObservation, ...] = self._call(
+            "define_machines", tuple[MachineObservation, ...], specs=tuple(specs)
+        )
+        return machines
 
     def remove_machine(self, machine_id: UUID) -> None:  # noqa: D102
         self._call("remove_machine", machine_id=machine_id)
@@ -215,6 +225,18 @@ class SimulatedDriver(
 
     def create_volume(self, pool: str, spec: VolumeSpec) -> VolumeFacts:  # noqa: D102
         return self._volume("create_volume", pool=pool, spec=spec)
+
+    def create_volumes(self, pool: str, specs: Sequence[VolumeSpec]) -> tuple[VolumeFacts, ...]:  # noqa: D102
+        made: tuple[VolumeFacts, ...] = self._call(
+            "create_volumes", tuple[VolumeFacts, ...], pool=pool, specs=tuple(specs)
+        )
+        return made
+
+    def find_volumes(self, pool: str, names: Sequence[str]) -> tuple[VolumeFacts | None, ...]:  # noqa: D102
+        found: tuple[VolumeFacts | None, ...] = self._call(
+            "find_volumes", tuple[VolumeFacts | None, ...], pool=pool, names=tuple(names)
+        )
+        return found
 
     def delete_volume(self, pool: str, name: str) -> None:  # noqa: D102
         self._call("delete_volume", pool=pool, name=name)

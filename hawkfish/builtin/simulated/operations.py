@@ -90,6 +90,9 @@ class MachineOperations:
     def define_machine(self, spec: MachineSpec) -> MachineObservation:  # noqa: D102
         return self._machines.define(spec, self._installation)
 
+    def define_machines(self, specs: tuple[MachineSpec, ...]) -> tuple[MachineObservation, ...]:  # noqa: D102
+        return self._machines.define_many(specs, self._installation)
+
     def remove_machine(self, machine_id: UUID) -> None:  # noqa: D102
         self._machines.remove(machine_id, self._installation)
 

@@ -47,6 +47,11 @@ _NEEDS = {
     "detach_disk": ComputeCapability.DISK_HOTPLUG,
     "resize_attached_disk": ComputeCapability.DISK_HOTPLUG,
 } | {name: ComputeCapability.HOST_STORAGE for name in vars(HostVolumes) if not name.startswith("_")}
+_NEEDS |= {
+    "define_machines": ComputeCapability.BULK_DEFINE,
+    "create_volumes": ComputeCapability.BULK_VOLUMES,
+    "find_volumes": ComputeCapability.BULK_VOLUMES,
+}
 """What a host must have for an operation; a host may be told to lack it."""
 
 

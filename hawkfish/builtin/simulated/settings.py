@@ -29,6 +29,8 @@ CAPABILITIES = frozenset(
         ComputeCapability.MEDIA,
         ComputeCapability.DISK_HOTPLUG,
         ComputeCapability.HOST_STORAGE,
+        ComputeCapability.BULK_DEFINE,
+        ComputeCapability.BULK_VOLUMES,
     }
 )
 """What the driver can do; consoles and live migration are claimed when they work."""

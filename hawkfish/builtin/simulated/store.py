@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,18 @@ class Store:
         self._execute(
             "INSERT OR REPLACE INTO machines VALUES (?, ?, ?)", host, str(machine_id), json.dumps(encode(record))
         )
+
+    def save_machines(self, host: str, records: Mapping[UUID, Any]) -> None:
+        """Records many machines, all of them or none."""
+        rows = [(host, str(machine_id), json.dumps(encode(record))) for machine_id, record in records.items()]
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._database.executemany("INSERT OR REPLACE INTO machines VALUES (?, ?, ?)", rows)
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
 
     def forget_machine(self, host: str, machine_id: UUID) -> None:
         """Drops a machine's record."""

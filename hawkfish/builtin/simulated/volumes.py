@@ -160,6 +160,14 @@ class HostVolumes:
         self._put(pool, path, fill)
         return self._existing(pool, spec.name)
 
+    def create_volumes(self, pool: str, specs: tuple[VolumeSpec, ...]) -> tuple[VolumeFacts, ...]:
+        """Makes many; each is whole or absent, also where a later one fails."""
+        return tuple(self.create_volume(pool, spec) for spec in specs)
+
+    def find_volumes(self, pool: str, names: tuple[str, ...]) -> tuple[VolumeFacts | None, ...]:
+        """Finds many by their names."""
+        return tuple(self.find_volume(pool, name) for name in names)
+
     def delete_volume(self, pool: str, name: str) -> None:
         """Deletes the file; an absent one is success, one that a running machine uses is refused."""
         path = self._path(pool, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -68,6 +68,11 @@ class AuditRepository:
                 details=dict(details),
             )
         )
+
+    def add_many(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows that have all that `add` takes."""
+        if rows:
+            self._session.execute(insert(AuditRow), [{**row, "details": dict(row["details"])} for row in rows])
 
     def page(
         self, *, limit: int, before_id: int | None = None, subject: str | None = None, after: int = 0, skip: int = 0

@@ -7,7 +7,7 @@ may commit long after others with larger ids: there a place is given (`give_plac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -40,6 +40,15 @@ class Cause:
 
     actor: str | None = None
     task_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """What one of many equal events is about; see `EventRepository.add`."""
+
+    subject: str
+    project: str | None
+    data: Mapping[str, Any]
 
 
 class EventRepository:
@@ -81,21 +90,59 @@ class EventRepository:
         """
         if len(arguments) != message.arguments:
             raise LookupError(f"The message {message.id} takes {message.arguments} arguments, not {len(arguments)}.")
-        values = {
-            "message_id": message.id,
-            "arguments": [str(argument) for argument in arguments],
-            "severity": message.severity,
-            "subject": subject,
-            "resource_type": resource_type_of(subject),
-            "actor": actor or self.cause.actor,
-            "task_id": task_id or self.cause.task_id,
-            "project": project,
-            "data": None if data is None else dict(data),
-        }
+        self._add(
+            [
+                {
+                    "message_id": message.id,
+                    "arguments": [str(argument) for argument in arguments],
+                    "severity": message.severity,
+                    "subject": subject,
+                    "resource_type": resource_type_of(subject),
+                    "actor": actor or self.cause.actor,
+                    "task_id": task_id or self.cause.task_id,
+                    "project": project,
+                    "data": None if data is None else dict(data),
+                }
+            ]
+        )
+
+    def add_many(self, message: EventMessage, happened: Sequence[Happened]) -> None:
+        """Writes down that the same happened to many, in their order; see `add`.
+
+        Args:
+            message: One that takes no arguments.
+            happened: What it happened to.
+
+        Raises:
+            LookupError: The message takes arguments; a mistake of the program.
+        """
+        if message.arguments:
+            raise LookupError(f"The message {message.id} takes arguments, and not the same for all.")
+        self._add(
+            [
+                {
+                    "message_id": message.id,
+                    "arguments": [],
+                    "severity": message.severity,
+                    "subject": one.subject,
+                    "resource_type": resource_type_of(one.subject),
+                    "actor": self.cause.actor,
+                    "task_id": self.cause.task_id,
+                    "project": one.project,
+                    "data": dict(one.data),
+                }
+                for one in happened
+            ]
+        )
+
+    def _add(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
         if self._uow.is_postgresql:
-            self._session.execute(ADD_WITH_ITS_TIME, values)
+            self._session.execute(ADD_WITH_ITS_TIME, rows)
         else:
-            self._session.execute(ADD, {**values, "at": datetime.now(UTC)})
+            now = datetime.now(UTC)
+            self._session.execute(ADD, [{**row, "at": now} for row in rows])
         if not self._announced:
             self._announced = True
             self._uow.publish(EVENTS_CHANNEL)

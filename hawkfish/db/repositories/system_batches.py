@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAttachmentRow, VolumeRow
-from hawkfish.db.repositories.systems import attachment_to_json
-from hawkfish.domain.machines import PowerState
+from hawkfish.db.repositories.events import Happened
+from hawkfish.db.repositories.systems import SYSTEMS, attachment_to_json
+from hawkfish.domain.machines import MachineFacts, PowerState
+from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import AlreadyExists
 
@@ -21,6 +24,20 @@ if TYPE_CHECKING:
 
 BATCH = 500
 """Systems that a batch has at most; every statement takes all their ids."""
+
+
+OBSERVE = (
+    update(SYSTEMS)
+    .where(SYSTEMS.c.id == bindparam("system_id"), SYSTEMS.c.state == SystemState.CREATING)
+    .values(
+        power_state=PowerState.OFF,
+        run_id=None,
+        observed=bindparam("facts"),
+        observed_at=bindparam("now"),
+        stale=False,
+        version=SYSTEMS.c.version + 1,
+    )
+)
 
 
 class SystemBatchRepository:
@@ -125,22 +142,66 @@ class SystemBatchRepository:
         )
         for table, values in tables:
             if values:
-                self._session.execute(insert(table), values)
+                self._session.connection().execute(insert(table.__table__), values)
 
-    def observe_off(self, ids: Collection[UUID]) -> None:
-        """Records of systems that are being made that their machines were seen, and are off."""
-        self._write(ids, power_state=PowerState.OFF, run_id=None, stale=False, observed_at=self._uow.now())
+    def observe_as_made(self, ids: Collection[UUID]) -> None:
+        """Records of systems that are being made that their machines were seen as asked for (`expected_facts`), and off."""
+        now = self._uow.now()
+        seen = [
+            {"system_id": str(key), "facts": asdict(facts), "now": now}
+            for key, facts in self.expected_facts(ids).items()
+        ]
+        if seen:
+            self._session.connection().execute(OBSERVE, seen)
+
+    def expected_facts(self, system_ids: Collection[UUID]) -> dict[UUID, MachineFacts]:
+        """What hypervisors say of new machines, which have no drives, if they are as their systems are recorded."""
+        ids = _texts(system_ids)
+        disks = self._lists(VolumeAttachmentRow, VolumeAttachmentRow.disk_id, ids)
+        addresses = self._lists(NetworkInterfaceRow, NetworkInterfaceRow.mac_address, ids)
+        rows = self._session.execute(
+            select(SystemRow.id, SystemRow.name, SystemRow.vcpus, SystemRow.memory_mib).where(SystemRow.id.in_(ids))
+        )
+        return {
+            UUID(row.id): MachineFacts(
+                name=row.name,
+                vcpus=row.vcpus,
+                memory_mib=row.memory_mib,
+                disk_ids=tuple(disks[row.id]),
+                mac_addresses=tuple(addresses[row.id]),
+            )
+            for row in rows
+        }
+
+    def _lists(self, table: Any, column: Any, ids: Collection[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {key: [] for key in ids}
+        statement = select(table.system_id, column).where(table.system_id.in_(ids)).order_by(table.position)
+        for system_id, value in self._session.execute(statement):
+            found[system_id].append(value)
+        return found
 
     def become_ready(self, ids: Collection[UUID]) -> None:
         """Ends their making."""
-        self._write(ids, state=SystemState.READY)
-
-    def _write(self, ids: Collection[UUID], **values: Any) -> None:
         self._session.execute(
             update(SystemRow)
             .where(SystemRow.id.in_(_texts(ids)), SystemRow.state == SystemState.CREATING)
-            .values(**values, version=SystemRow.version + 1)
+            .values(state=SystemState.READY, version=SystemRow.version + 1)
             .execution_options(synchronize_session=False)
+        )
+
+    def tell(self, message: EventMessage, ids: Collection[UUID]) -> None:
+        """Writes down an event of each; see `EventRepository.add_many`."""
+        statement = (
+            select(SystemRow.id, SystemRow.name, SystemRow.project)
+            .where(SystemRow.id.in_(_texts(ids)), SystemRow.state == SystemState.READY)
+            .order_by(SystemRow.name_key)
+        )
+        self._uow.events.add_many(
+            message,
+            [
+                Happened(subject=f"system:{row.id}", project=row.project, data={"name": row.name})
+                for row in self._session.execute(statement)
+            ],
         )
 
     def remove(self, ids: Collection[UUID]) -> None:
