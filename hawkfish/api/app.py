@@ -57,7 +57,6 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}": storage.StorageResource,
     f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Controllers": storage.StorageControllerCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Controllers/{{controller_id}}": storage.StorageControllerResource,
-    f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Drives/{{drive_id}}": storage.DriveResource,
     f"{links.SYSTEMS}/{{system_id}}/Storage/{{storage_id}}/Volumes": storage.VolumeCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/LogServices": log_services.LogServiceCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/LogServices/{{log_id}}": log_services.LogServiceResource,
@@ -73,6 +72,8 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.MANAGERS}/{{system_id}}/LogServices/{{log_id}}/Entries/{{entry_id}}": log_services.ManagerLogEntryResource,
     links.CHASSIS: managers.ChassisCollectionResource,
     f"{links.CHASSIS}/{{system_id}}": managers.ChassisResource,
+    f"{links.CHASSIS}/{{system_id}}/Drives": storage.DriveCollectionResource,
+    f"{links.CHASSIS}/{{system_id}}/Drives/{{drive_id}}": storage.DriveResource,
     links.JSON_SCHEMAS: schemas.SchemaFileCollectionResource,
     f"{links.JSON_SCHEMAS}/{{schema}}": schemas.SchemaFileResource,
     f"{links.JSON_SCHEMAS}/{{schema}}/{{file}}": schemas.JsonSchemaResource,
@@ -114,6 +115,7 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.PROFILES}/{{profile_id}}": profiles.ProfileResource,
     links.PLUGINS: plugins.PluginCollectionResource,
     f"{links.PLUGINS}/{{plugin_id}}": plugins.PluginResource,
+    f"{links.PLUGINS}/{{plugin_id}}/Schemas/{{file}}": plugins.PluginSchemaResource,
 }
 
 

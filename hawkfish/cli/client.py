@@ -228,10 +228,16 @@ class Client:
 
     # --- collections -------------------------------------------------------------------------------------------------
 
-    def members(self, path: str) -> Iterator[dict[str, Any]]:
-        """Every member of a collection, whole, page by page."""
-        parameters = {"$expand": "."} if self._can_expand() else {}
-        page = self.get(path, **parameters)
+    def members(self, path: str, condition: str | None = None) -> Iterator[dict[str, Any]]:
+        """Every member of a collection, whole, page by page.
+
+        Args:
+            path: The collection.
+            condition: What they must meet, as `$filter` takes it.
+        """
+        expand = {"$expand": "."} if self._can_expand() else {}
+        narrowed = {"$filter": condition} if condition else {}
+        page = self.get(path, **expand, **narrowed)
         while True:
             for member in page.get("Members", []):
                 if "Id" in member:

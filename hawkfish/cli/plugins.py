@@ -71,7 +71,7 @@ class ShowPlugin(PluginsCommand, ShowCommand):
             names = ", ".join(f"{item['distribution']}:{item['name']}" for item in found)
             raise CommandError(f"Several plugins are named {parsed_args.name!r}; say which: {names}.", ExitCode.USAGE)
         [item] = found
-        records = item["records"]
+        records = [self._with_schemas(record) for record in item["records"]]
         return DETAILS, (
             item["name"],
             item["distribution"],
@@ -83,6 +83,11 @@ class ShowPlugin(PluginsCommand, ShowCommand):
             Rows([_record_row(record) for record in records]),
             Rows([field for record in records for field in _field_rows(record)]),
         )
+
+    def _with_schemas(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A record with its schemas; a service has each at an address of its own."""
+        addresses = record.get("addresses") or {}
+        return {**record, **{name: self.client.get(address) for name, address in addresses.items()}}
 
 
 def _provides(records: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -131,8 +136,13 @@ def _from_service(member: Mapping[str, Any]) -> dict[str, Any]:
                 "name": record.get("Name"),
                 "summary": record.get("Summary", ""),
                 "capabilities": record.get("Capabilities") or [],
-                "config_schema": record.get("ConfigSchema") or {},
-                "settings_schema": record.get("SettingsSchema") or {},
+                "config_schema": {},
+                "settings_schema": {},
+                "addresses": {
+                    name: str(record[key])
+                    for name, key in (("config_schema", "ConfigSchemaURI"), ("settings_schema", "SettingsSchemaURI"))
+                    if key in record
+                },
                 "problem": record.get("Problem", ""),
             }
             for record in member.get("Records") or []

@@ -48,9 +48,19 @@ def memory_mib(text: str) -> int:
 class ListSystems(ListCommand):
     """List the systems."""
 
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:  # noqa: ARG002  cliff's form
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the options."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--filter",
+            metavar="EXPRESSION",
+            help="only those that meet it, such as \"PowerState eq 'On' and Oem/HawkFish/Labels/team eq 'a'\"",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:
         """Gives a row for each."""
-        return SYSTEM_COLUMNS, [system_row(system) for system in self.client.members(SYSTEMS)]
+        return SYSTEM_COLUMNS, [system_row(system) for system in self.client.members(SYSTEMS, parsed_args.filter)]
 
 
 class ShowSystem(ShowCommand):

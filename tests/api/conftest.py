@@ -27,14 +27,28 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="package")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API under gunicorn with two workers, its database SQLite; with one simulated host."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of an installation with a worker and one simulated host; its database is SQLite."""
     data_dir: Path = tmp_path_factory.mktemp("live")
     settings = prepare(data_dir, tls=False)
-    with simulator(data_dir), running_worker(settings), gunicorn(data_dir) as address:
+    with simulator(data_dir), running_worker(settings):
         application = Application.open(settings)
         add_host(application)
         application.close()
+        yield data_dir
+
+
+@pytest.fixture(scope="package")
+def url(served: Path) -> Iterator[str]:
+    """The API under gunicorn with two workers."""
+    with gunicorn(served) as address:
+        yield address
+
+
+@pytest.fixture(scope="package")
+def tls_url(served: Path) -> Iterator[str]:
+    """The same API over TLS, by the settings that it is shipped with."""
+    with gunicorn(served, tls=True) as address:
         yield address
 
 

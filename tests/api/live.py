@@ -23,18 +23,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+PLAIN = ("--workers", "2", "-k", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker")
+AS_SHIPPED = ("-c", "python:hawkfish.worker.gunicorn_settings")
+
+
 @contextmanager
-def gunicorn(data_dir: Path, **variables: str) -> Iterator[str]:
-    """Serves `hawkfish.api.wsgi:app` under a plain gunicorn; gives its URL."""
+def gunicorn(data_dir: Path, *, tls: bool = False, **variables: str) -> Iterator[str]:
+    """Serves `hawkfish.api.wsgi:app` with two workers, under a plain gunicorn or with our settings over TLS; gives its URL."""
     port = free_port()
-    environment = {**os.environ, "HF_DATA_DIR": str(data_dir), "HF_TLS": "false", **variables}
-    command = [
-        *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "2"),
-        *("-k", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "hawkfish.api.wsgi:app"),
-    ]
-    with (data_dir / "gunicorn.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    own = {
+        "HF_DATA_DIR": str(data_dir),
+        "HF_TLS": str(tls).lower(),
+        "HF_BIND": f"127.0.0.1:{port}",
+        "HF_API_WORKERS": "2",
+    }
+    options = AS_SHIPPED if tls else (*PLAIN, "--bind", f"127.0.0.1:{port}")
+    command = [sys.executable, "-m", "gunicorn", *options, "hawkfish.api.wsgi:app"]
+    with (data_dir / "gunicorn.log").open("ab") as log:
+        process = subprocess.Popen(command, env={**os.environ, **own, **variables}, stdout=log, stderr=log)
     try:
         _wait_until_answered(url, process)
         yield url
@@ -47,7 +54,7 @@ def _wait_until_answered(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{url}/redfish", timeout=2, trust_env=False).status_code == 200:
+            if httpx.get(f"{url}/redfish", timeout=2, trust_env=False, verify=False).status_code == 200:
                 return
         except httpx.TransportError:
             with contextlib.suppress(subprocess.TimeoutExpired):

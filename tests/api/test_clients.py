@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.api.installation import GIB, PASSWORD
-from tests.api.validators import ABSENT, PROGRAMS, REDFISH, run_service_validator
+from tests.api.validators import ABSENT, PROGRAMS, REDFISH, run_protocol_validator, run_service_validator
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -120,5 +120,12 @@ def test_the_redfish_utilities_list_parts_and_logs(url: str, system: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
-def test_the_service_validator_finds_nothing(url: str, system: str, tmp_path: Path) -> None:
-    assert run_service_validator(url, tmp_path) > 500
+@pytest.mark.parametrize("authentication", ["Session", "Basic"])
+def test_the_service_validator_finds_nothing(tls_url: str, system: str, tmp_path: Path, authentication: str) -> None:
+    run_service_validator(tls_url, tmp_path, authentication, includes=system)
+
+
+@pytest.mark.slow
+def test_the_protocol_validator_finds_nothing(tls_url: str, system: str, tmp_path: Path) -> None:
+    assert system
+    run_protocol_validator(tls_url, tmp_path)

@@ -143,13 +143,13 @@ def test_links_lead_there_and_back(api: Api, system: dict[str, Any]) -> None:
     assert [item["@odata.id"] for item in chassis["Links"]["Processors"]] == identities(processors)
     assert [item["@odata.id"] for item in chassis["Links"]["Storage"]] == identities(subsystems)
     assert {item["@odata.id"] for item in chassis["Links"]["Drives"]} == set(identities(drives))
+    assert set(identities(members(api, chassis["Drives"]["@odata.id"]))) == set(identities(drives))
     for storage in subsystems:
         assert storage["Links"]["Enclosures"] == [here]
-        assert {
-            drive["Links"]["Storage"]["@odata.id"]
-            for drive in drives
-            if drive["@odata.id"].startswith(storage["@odata.id"])
-        } == {storage["@odata.id"]}
+        own = [item["@odata.id"] for item in storage["Drives"]]
+        assert [
+            drive["@odata.id"] for drive in drives if drive["Links"]["Storage"]["@odata.id"] == storage["@odata.id"]
+        ] == own
     assert chassis["UUID"] == system["UUID"]
     assert manager["ServiceEntryPointUUID"] == api.get("/redfish/v1/").json["UUID"]
 
@@ -195,7 +195,7 @@ def test_all_answer_alike(api: Api, system: dict[str, Any], part: str) -> None:
             "EthernetInterfaces/52:54:00",
         ),
         *("Storage/scsi", "Storage/scsi/Controllers", "Storage/scsi/Volumes", "Storage/sata/Controllers/2"),
-        *("Storage/sata/Drives/none", "Storage/sata/Volumes/1", "Storage/virtio/Drives"),
+        *("Storage/sata/Volumes/1", "Storage/virtio/Drives"),
     ],
 )
 def test_what_is_not_there_is_not_found(api: Api, system: dict[str, Any], part: str) -> None:
@@ -204,10 +204,17 @@ def test_what_is_not_there_is_not_found(api: Api, system: dict[str, Any], part: 
     assert answer.json["error"]["@Message.ExtendedInfo"]
 
 
-def test_a_drive_is_found_on_its_own_bus_only(api: Api, system: dict[str, Any]) -> None:
-    drive = system["Oem"]["HawkFish"]["Disks"][0]["Id"]
-    assert api.get(f"{system['@odata.id']}/Storage/virtio/Drives/{drive}").status_code == 200
-    assert api.get(f"{system['@odata.id']}/Storage/sata/Drives/{drive}").status_code == 404
+def test_drives_stand_below_the_chassis(api: Api, system: dict[str, Any]) -> None:
+    drives = f"/redfish/v1/Chassis/{system['Id']}/Drives"
+    found = members(api, drives)
+    assert [drive["Id"] for drive in found] == [disk["Id"] for disk in system["Oem"]["HawkFish"]["Disks"]]
+    for drive in found:
+        assert api.get(drive["@odata.id"]).json == drive
+    assert api.get(f"{drives}/none").status_code == 404
+    by_name = api.get(f"/redfish/v1/Chassis/{system['Name']}/Drives/{found[0]['Id']}")
+    assert (by_name.status_code, by_name.headers["Location"]) == (307, found[0]["@odata.id"])
+    # The address that is deprecated is no second one.
+    assert api.get(f"{system['@odata.id']}/Storage/virtio/Drives/{found[0]['Id']}").status_code == 404
 
 
 def test_collections_are_paged(api: Api, system: dict[str, Any]) -> None:

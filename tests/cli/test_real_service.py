@@ -110,6 +110,25 @@ def test_hosts_and_plugins(hawkfish):
     assert hawkfish("hosts", "rm", "sim2", "--yes", "-f", "value", "-c", "Result").stdout == "removed\n"
     remote = json.loads(hawkfish("plugins", "ls", "--remote", "-f", "json").stdout)
     assert remote == json.loads(hawkfish("plugins", "ls", "-f", "json").stdout)
+    shown = hawkfish("plugins", "show", "core", "--remote", "-f", "json")
+    assert shown.returncode == 0, shown.stderr
+    # The service has the same plugins, with the schemas of what they take.
+    local = json.loads(hawkfish("plugins", "show", "core", "-f", "json").stdout)
+    assert json.loads(shown.stdout) == local
+    assert "boot_seconds" in {field["Name"] for field in local["Config Fields"]}
+
+
+def test_systems_are_listed_by_a_condition(hawkfish, system):
+    def listed(condition):
+        done = hawkfish("systems", "ls", "--filter", condition, "-f", "json")
+        assert done.returncode == 0, done.stderr
+        return [row["Name"] for row in json.loads(done.stdout)]
+
+    assert listed(f"Name eq '{system['Name']}'") == [system["Name"]]
+    assert listed(f"Name eq '{system['Name']}' and PowerState eq 'PoweringOn'") == []
+    refused = hawkfish("systems", "ls", "--filter", "Name is x")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "$filter" in refused.stderr
 
 
 def test_a_user_of_this_machine_needs_neither_address_nor_certificate(hawkfish, service, home):

@@ -40,7 +40,6 @@ def host_document(room: Candidate) -> Document:
         "Driver": host.driver,
         "URI": host.uri,
         "State": host.state,
-        "StateReason": host.state_reason,
         "Schedulable": host.schedulable,
         "Labels": dict(host.labels),
         "Settings": {
@@ -59,7 +58,7 @@ def host_document(room: Candidate) -> Document:
                 "title": "Forget",
             }
         }
-    body |= not_none(StateChangedAt=timestamp(host.state_changed_at))
+    body |= not_none(StateReason=host.state_reason or None, StateChangedAt=timestamp(host.state_changed_at))
     if host.state is not HostState.UP:
         # Shown only while it is news: else every look of the service at the host would give it a new ETag.
         body |= not_none(LastContact=timestamp(host.seen_at))

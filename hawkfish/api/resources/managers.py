@@ -61,6 +61,7 @@ def chassis_document(system: System) -> Document:
         "Model": system.hypervisor or "HawkFish",
         **power,
         "Status": status_of(system),
+        "Drives": {"@odata.id": f"{links.CHASSIS}/{identity}/Drives"},
         "Links": {
             "ComputerSystems": [link(links.SYSTEMS, identity)],
             "ManagedBy": [link(links.MANAGERS, identity)],

@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 
 from hawkfish.api import links
-from hawkfish.api.documents import Document, send
+from hawkfish.api.documents import Document, dump, send
 from hawkfish.api.resources.base import Address, Collection, Resource, not_none, paged
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.pages import Page, PageRequest
@@ -16,11 +16,16 @@ from hawkfish.errors import NotFound
 from hawkfish.plugins.reports import PluginReport, RecordReport
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 
 def _identity(report: PluginReport) -> str:
     """The name of a plugin as it stands in an address."""
-    return _UNSAFE.sub("_", report.name)
+    return _safe(report.name)
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("_", text)
 
 
 def plugin_document(report: PluginReport) -> Document:
@@ -35,21 +40,37 @@ def plugin_document(report: PluginReport) -> Document:
         State=report.status,
         API=report.api,
         Reason=report.reason or None,
-        Records=[_record(record) for record in report.records],
+        Records=[_record(record, f"{links.PLUGINS}/{identity}/Schemas") for record in report.records],
     )
     return Document(body)
 
 
-def _record(record: RecordReport) -> dict[str, Any]:
+def _record(record: RecordReport, schemas: str) -> dict[str, Any]:
+    config, settings = _schema_names(record)
     return not_none(
         Kind=record.kind,
         Name=record.name,
         Summary=record.summary,
         Capabilities=list(record.capabilities),
-        ConfigSchema=record.config_schema or None,
-        SettingsSchema=record.settings_schema or None,
+        ConfigSchemaURI=f"{schemas}/{config}" if record.config_schema else None,
+        SettingsSchemaURI=f"{schemas}/{settings}" if record.settings_schema else None,
         Problem=record.problem or None,
     )
+
+
+def _schema_names(record: RecordReport) -> tuple[str, str]:
+    """The files of a record's JSON Schemas: of its configuration, and of its settings."""
+    # Files of their own, since no Redfish schema can describe a JSON Schema within a resource.
+    name = _safe(f"{record.kind}-{record.name}")
+    return f"{name}-config.json", f"{name}-settings.json"
+
+
+def _schemas(report: PluginReport) -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of all that a plugin offers, by their files."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in report.records:
+        found.update(zip(_schema_names(record), (record.config_schema, record.settings_schema), strict=True))
+    return {name: schema for name, schema in found.items() if schema}
 
 
 class PluginCollectionResource(Collection[PluginReport]):
@@ -76,13 +97,39 @@ class PluginCollectionResource(Collection[PluginReport]):
         return plugin_document(item)
 
 
-class PluginResource(Resource):
+class PluginPart(Resource):
+    """A plugin, or anything under it."""
+
+    def find(self, plugin_id: str) -> PluginReport:
+        """The plugin of the address.
+
+        Raises:
+            NotFound: There is none.
+        """
+        for report in self.application.plugins.reports:
+            if _identity(report) == plugin_id:
+                return report
+        raise NotFound(f"There is no plugin {plugin_id}; see {links.PLUGINS}.", kind="HawkFishPlugin", id=plugin_id)
+
+
+class PluginResource(PluginPart):
     """One plugin."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, plugin_id: str) -> None:
         """Shows the plugin."""
-        for report in self.application.plugins.reports:
-            if _identity(report) == plugin_id:
-                send(req, resp, plugin_document(report))
-                return
-        raise NotFound(f"There is no plugin {plugin_id}; see {links.PLUGINS}.", kind="HawkFishPlugin", id=plugin_id)
+        send(req, resp, plugin_document(self.find(plugin_id)))
+
+
+class PluginSchemaResource(PluginPart):
+    """The JSON Schema of what a part of a plugin takes."""
+
+    shapeable = False
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, plugin_id: str, file: str) -> None:
+        """Sends the file."""
+        schema = _schemas(self.find(plugin_id)).get(file)
+        if schema is None:
+            text = f"The plugin {plugin_id} has no schema {file}; see {links.PLUGINS}/{plugin_id}."
+            raise NotFound(text, kind="JsonSchemaFile", id=file)
+        resp.set_header("Link", f"<{schema.get('$schema', _JSON_SCHEMA)}>; rel=describedby")
+        resp.data = dump(schema)

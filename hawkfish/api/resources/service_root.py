@@ -21,6 +21,7 @@ SCHEMAS = (
     "ComputerSystem ComputerSystem.v1_27_0",
     "ComputerSystemCollection",
     "Drive Drive.v1_22_0",
+    "DriveCollection",
     "EthernetInterface EthernetInterface.v1_12_4",
     "EthernetInterfaceCollection",
     "LogEntry LogEntry.v1_21_0",

@@ -1,5 +1,6 @@
 """Storage of systems: one subsystem for each bus that disks hang on, with its controller and its drives.
 
+Drives stand below the chassis, where the newest schema of Drive wants them; their addresses below Storage are deprecated.
 There is no RAID, so the collections of volumes are empty. A drive's SerialNumber is the one that the guest reads from it
 (`/dev/disk/by-id` ends with it), so that a disk found here is found there.
 """
@@ -51,7 +52,7 @@ def _address(system: System, bus: DiskBus) -> str:
 
 def _storage_body(system: System, bus: DiskBus) -> dict[str, Any]:
     address = _address(system, bus)
-    drives = [item for item in drive_documents(system) if item.body["@odata.id"].startswith(f"{address}/")]
+    drives = [Document(_drive_body(system, disk)) for disk in system.disks if disk.bus is bus]
     return {
         "@odata.id": address,
         "@odata.type": "#Storage.v1_21_0.Storage",
@@ -78,9 +79,8 @@ def _controller_body(system: System, bus: DiskBus) -> dict[str, Any]:
 
 
 def _drive_body(system: System, disk: SystemDisk) -> dict[str, Any]:
-    address = _address(system, disk.bus)
     return {
-        "@odata.id": f"{address}/Drives/{disk.id}",
+        "@odata.id": f"{links.CHASSIS}/{system.id}/Drives/{disk.id}",
         "@odata.type": "#Drive.v1_22_0.Drive",
         "Id": disk.id,
         "Name": f"Disk {disk.id}",
@@ -90,7 +90,11 @@ def _drive_body(system: System, disk: SystemDisk) -> dict[str, Any]:
         # What lies below a volume is not known here; null says so, and profiles want the property.
         "MediaType": None,
         "Status": status_of(system),
-        "Links": {"Chassis": link(links.CHASSIS, system.id), "Storage": {"@odata.id": address}, "Volumes": []},
+        "Links": {
+            "Chassis": link(links.CHASSIS, system.id),
+            "Storage": {"@odata.id": _address(system, disk.bus)},
+            "Volumes": [],
+        },
         "Oem": {
             "HawkFish": not_none(
                 **{"@odata.type": "#HawkFishDrive.v1_0_0.Drive"},
@@ -142,9 +146,19 @@ class StorageControllerResource(PartResource):
     documents = staticmethod(controller_documents)
 
 
+class DriveCollectionResource(PartCollection):
+    """The drives of a system, below its chassis."""
+
+    collection_path = links.CHASSIS
+    kind = "DriveCollection"
+    title = "Drives"
+    documents = staticmethod(drive_documents)
+
+
 class DriveResource(PartResource):
     """One drive."""
 
+    collection_path = links.CHASSIS
     kind = "Drive"
     documents = staticmethod(drive_documents)
 

@@ -261,7 +261,7 @@ class ShownHost(ShownSchema):
     Driver = _text("The compute driver that talks to it.")
     URI = _text("Its address in the driver's own form.")
     State = _one_of(HostState, "Whether it answers.")
-    StateReason = _text("Why it is Suspect or Down; empty while it is Up.")
+    StateReason = _text("Why it is Suspect or Down; absent while it is Up.")
     StateChangedAt = _time("Since when.")
     LastContact = _time("When it last answered; shown while it is not Up.")
     Schedulable = _truth("Whether it takes new systems.")
@@ -355,8 +355,8 @@ class ShownRecord(ShownSchema):
     Name = _text("Its name.")
     Summary = _text("What it is for.")
     Capabilities = _texts("What it can do.")
-    ConfigSchema = _map("The JSON Schema of its configuration.")
-    SettingsSchema = _map("The JSON Schema of its settings for a host.")
+    ConfigSchemaURI = _text("Where the JSON Schema of its configuration is; absent if it takes none.")
+    SettingsSchemaURI = _text("Where the JSON Schema of its part of the plugin's settings is; absent if it takes none.")
     Problem = _text("Why it cannot be used; absent if it can.")
 
 
