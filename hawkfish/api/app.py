@@ -136,6 +136,8 @@ def create_app(application: Application) -> falcon.App[falcon.Request, falcon.Re
     for path, resource in ROUTES.items():
         app.add_route(path, resource(application))
     app.add_sink(_missing, "/")
+    # Falcon has a handler of its own for its errors, which that for all exceptions does not replace.
+    app.add_error_handler(falcon.HTTPError, handle_error)
     app.add_error_handler(Exception, handle_error)
     return app
 

@@ -28,6 +28,9 @@ class RequestLog:
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Takes the id that the client gave, or makes one."""
+        self._begin(req)
+
+    def _begin(self, req: falcon.Request) -> None:
         given = req.get_header("X-Request-Id")
         req.context.request_id = given if given and _GIVEN_ID.fullmatch(given) else uuid4().hex
         req.context.began = time.monotonic()
@@ -37,10 +40,9 @@ class RequestLog:
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
         """Writes the line; the query is left out, and so is every header."""
-        request_id = getattr(req.context, "request_id", None)
-        if request_id is None:
-            return
-        resp.set_header("X-Request-Id", request_id)
+        if not hasattr(req.context, "request_id"):
+            self._begin(req)  # falcon itself refuses some methods before anybody is asked
+        resp.set_header("X-Request-Id", req.context.request_id)
         seconds = time.monotonic() - req.context.began
         # The route, not the path: ids in it would make a series each. What no route answers is one series.
         route = req.uri_template or "none"

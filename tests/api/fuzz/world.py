@@ -1,0 +1,247 @@
+"""An installation for requests of every kind: one of each thing in it, put back when a request took it away.
+
+Also what it looks like from inside: a refused request must leave no trace in any table.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, select
+
+from hawkfish.api import links
+from hawkfish.api.app import ROUTES
+from hawkfish.db.base import Base
+from hawkfish.db.models import ScreenshotRow
+from hawkfish.domain.accounts import SYSTEM_ACTOR, AuditOutcome
+from hawkfish.domain.hosts import HostChanges
+from tests.api.installation import PASSWORD, Api, add_host
+
+VICTIM = "victim"
+SETTLE_SECONDS = 30.0
+
+_WORKERS_OWN = frozenset({"hf_task_workers", "hf_host_watches", "hf_event_sinks", "hf_login_failures"})
+"""Tables of heartbeats, of deliveries and of wrong passwords; no request is behind them, or every wrong one is."""
+
+_OBSERVED = {
+    "hf_sessions": {"used_at"},
+    "hf_hosts": {"state", "state_reason", "state_changed_at", "seen_at", "facts", "version"},
+    "hf_storage_pool_hosts": {"stats"},
+    "hf_systems": {
+        *("power_state", "power_transition", "power_task_id", "run_id", "observed", "observed_at", "stale", "version"),
+    },
+    "hf_installation": {"audit_kept_from"},
+}
+"""Columns that the worker writes by itself, when a machine or a host changes."""
+
+Traces = Mapping[str, frozenset[Any]]
+
+
+@dataclass(repr=False)
+class World:
+    """What the requests are sent to.
+
+    Attributes:
+        api: A client with the administrator's session.
+        engine: A way into the database beside the service.
+        places: For each beginning of a route that ends in a parameter, addresses where something is.
+        roles: Clients with the sessions of an Operator and of a ReadOnly.
+        changed: A request was accepted, so that something may be missing or be too much.
+        seen: The rows that were there when it was last looked, if nothing was accepted since.
+    """
+
+    api: Api
+    engine: Engine
+    places: dict[str, list[str]] = field(default_factory=dict)
+    roles: dict[str, Api] = field(default_factory=dict)
+    changed: bool = False
+    seen: Traces | None = None
+
+    def __repr__(self) -> str:
+        """Short, since every failure shows it."""
+        return "World()"
+
+    @classmethod
+    def of(cls, api: Api) -> World:
+        """Fills an installation."""
+        url = api.application.settings.database_url
+        world = cls(api, create_engine(url.replace("postgresql://", "postgresql+psycopg://")))
+        for role in ("Operator", "ReadOnly"):
+            body = {"UserName": role.lower(), "Password": PASSWORD, "RoleId": role}
+            assert api.post(links.ACCOUNTS, body).status_code == 201
+            world.roles[role] = api.anonymous().login(role.lower(), PASSWORD)
+        world.restore()
+        return world
+
+    # -- what is there -----------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Takes away what requests made, and puts back what they took."""
+        self.settle()
+        services = self.api.application
+        for system in services.systems.page(SYSTEM_ACTOR)[0]:
+            if system.name != VICTIM:
+                self._wait(services.systems.delete(SYSTEM_ACTOR, system.id))
+        for host in services.hosts.list(SYSTEM_ACTOR):
+            if host.name != "rack1":
+                self._wait(services.hosts.remove(SYSTEM_ACTOR, host.id))
+        for account in services.accounts.list(SYSTEM_ACTOR):
+            if account.user_name not in {"admin", "operator", "readonly", VICTIM}:
+                services.accounts.delete(SYSTEM_ACTOR, account.id)
+        moved = not self.places
+        if not services.hosts.list(SYSTEM_ACTOR):
+            add_host(services)
+            moved = True
+        usual = {"vcpu_overcommit": None, "memory_overcommit": 1.0, "reserved_vcpus": 0, "reserved_memory_mib": 0}
+        (host,) = services.hosts.list(SYSTEM_ACTOR)
+        services.hosts.update(SYSTEM_ACTOR, host.id, HostChanges(schedulable=True, labels={}, limits=usual))
+        for pool in services.hosts.pools(SYSTEM_ACTOR):
+            services.hosts.update_pool(SYSTEM_ACTOR, pool.id, overcommit=1.0)
+        accounts = {account.user_name: account for account in services.accounts.list(SYSTEM_ACTOR)}
+        if VICTIM not in accounts:
+            self.api.post(links.ACCOUNTS, {"UserName": VICTIM, "Password": PASSWORD, "RoleId": "Operator"})
+            moved = True
+        if not any(session.user_name == VICTIM for session in services.sessions.list(SYSTEM_ACTOR)):
+            services.accounts.update(
+                SYSTEM_ACTOR,
+                next(a.id for a in services.accounts.list(SYSTEM_ACTOR) if a.user_name == VICTIM),
+                password=PASSWORD,
+                enabled=True,
+                password_change_required=False,
+            )
+            self.api.anonymous().login(VICTIM, PASSWORD)
+            moved = True
+        if not services.systems.page(SYSTEM_ACTOR)[0]:
+            system = self.api.system(VICTIM, PowerOn=True, NetworkInterfaces=[{"UserMode": True}])
+            action = f"{links.SYSTEMS}/{system['Id']}/Actions/Oem/HawkFishSystem.Screenshot"
+            assert self.api.finish(self.api.post(action)).status_code == 200
+            moved = True
+        self.settle()
+        if moved:
+            self._look_around()
+        self.changed, self.seen = False, None
+
+    def _wait(self, accepted: Any) -> None:
+        if accepted.task is not None:
+            self.api.application.tasks.wait(SYSTEM_ACTOR, accepted.task.id, SETTLE_SECONDS)
+
+    def settle(self) -> None:
+        """Waits until no task is left that has not ended."""
+        tasks = self.api.application.tasks
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while waiting := [task for task in tasks.page(SYSTEM_ACTOR, top=50)[0] if not task.ended]:
+            assert time.monotonic() < deadline, waiting
+            tasks.wait(SYSTEM_ACTOR, waiting[0].id, 1.0)
+
+    def _look_around(self) -> None:
+        """Finds the addresses of all there is, by reading everything."""
+        self.places.clear()
+        with self.engine.connect() as connection:
+            (picture,) = connection.execute(select(ScreenshotRow.system_id, ScreenshotRow.id).limit(1)).all()
+        self._note(f"{links.SYSTEMS}/{picture[0]}/Oem/HawkFish/Screenshots/{picture[1]}")
+        waiting, seen = [links.ROOT, "/redfish"], set()
+        while waiting:
+            path = waiting.pop()
+            if path in seen or "/Actions/" in path:
+                continue
+            seen.add(path)
+            self._note(path)
+            answer = self.api.get(path)
+            if answer.headers.get("Content-Type") == "application/json":
+                found = set(re.findall(r'"(/redfish/v1/[^"#]*)"', answer.text))
+                # Logs and tasks grow with every request; a few of each are enough.
+                waiting += [item for item in sorted(found) if not _is_many(item) or not self._knows(item)]
+
+    def _note(self, path: str) -> None:
+        parts = path.split("/")
+        for route in ROUTES:
+            pattern = route.split("/")
+            for end, name in enumerate(pattern, 1):
+                if end > len(parts) or not (name.startswith("{") or name == parts[end - 1]):
+                    break
+                if name.startswith("{"):
+                    found = self.places.setdefault("/".join(pattern[:end]), [])
+                    here = "/".join(parts[:end])
+                    if here not in found:
+                        found.append(here)
+
+    def _knows(self, path: str) -> bool:
+        return any(
+            path.rpartition("/")[0] == item.rpartition("/")[0] for found in self.places.values() for item in found
+        )
+
+    def address(self, route: str) -> str:
+        """An address that the route answers, where something is.
+
+        Raises:
+            LookupError: There is nothing of the kind; `restore` must make it.
+        """
+        begin, _, _ = route.rpartition("}")
+        if not begin:
+            return route
+        begin += "}"
+        if begin in self.places:
+            return self.places[begin][-1] + route[len(begin) :]
+        name = begin.rpartition("/")[2]
+        for known, found in self.places.items():
+            if known.endswith(name):
+                return begin.replace(name, found[-1].rpartition("/")[2]) + route[len(begin) :]
+        raise LookupError(f"Nothing is known for {name} of {route}: let World.restore make one and find its address.")
+
+    def known_values(self) -> dict[str, tuple[Any, ...]]:
+        """Values of properties that name things which are there."""
+        host = self.address(f"{links.HOSTS}/{{host_id}}").rpartition("/")[2]
+        pool = self.address(f"{links.POOLS}/{{pool_id}}").rpartition("/")[2]
+        return {
+            "HostId": ("rack1", host),
+            "Pool": (pool,),
+            "Driver": ("simulated",),
+            "URI": ("simulated:///rack2", "simulated:///rack2?boot_seconds=x", "simulated://["),
+            "UserName": (VICTIM, "admin", "someone"),
+            "PoolPath": ("/etc/passwd", "/proc/self/mem"),
+            "CPU": (1, 2),
+            "MemoryMiB": (64, 512),
+            "DiskGiB": (1,),
+            "CapacityGiB": (1,),
+        }
+
+    # -- from inside --------------------------------------------------------------------------------------------------
+
+    def before(self) -> Traces:
+        """The rows as they are before a request."""
+        if self.seen is None or self.changed:
+            self.seen = self.traces()
+        return self.seen
+
+    def traces(self) -> Traces:
+        """All rows that only a request writes."""
+        with self.engine.connect() as connection:
+            return {
+                table.name: frozenset(_rows(connection, table))
+                for table in Base.metadata.sorted_tables
+                if table.name not in _WORKERS_OWN
+            }
+
+
+def _rows(connection: Any, table: Any) -> Iterator[tuple[Any, ...]]:
+    left_out = _OBSERVED.get(table.name, set())
+    wanted = select(*(column for column in table.c if column.name not in left_out))
+    if table.name == "hf_audit":
+        wanted = wanted.where(table.c.outcome == AuditOutcome.ALLOWED)
+    if table.name == "hf_events":
+        wanted = wanted.where(table.c.actor.is_not(None))
+    for row in connection.execute(wanted):
+        yield tuple(repr(value) if isinstance(value, (dict, list)) else value for value in row)
+
+
+def difference(before: Traces, after: Traces) -> dict[str, Any]:
+    """The rows of which only one side knows."""
+    return {name: sorted(map(repr, before[name] ^ after[name]))[:4] for name in before if before[name] != after[name]}
+
+
+def _is_many(path: str) -> bool:
+    return "/Entries/" in path or "/Tasks/" in path or "/TaskMonitors/" in path
