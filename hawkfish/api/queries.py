@@ -184,7 +184,9 @@ def _number(given: Mapping[str, Any], name: str) -> int | None:
     text = given.get(name)
     if text is None:
         return None
-    if not isinstance(text, str) or not text.isascii() or not text.isdigit() or int(text[:20]) > LARGEST:
+    # Python refuses to read thousands of digits, be they zeros.
+    is_number = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST))
+    if not is_number or int(text) > LARGEST:
         _refuse(name, text, f"takes a whole number from 0 to {LARGEST}")
     return int(text)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +53,17 @@ names = st.sampled_from(
     ]
 ) | st.text(max_size=20).map(lambda text: quote(text.encode("utf-8", "replace"), safe=""))
 
+HUGE = (
+    *("(" * 3000, "not " * 2000, "a/" * 3000, "Name eq '" + "'" * 3001, "1" * 5000, "a," * 4000, "0" * 5000),
+    "0" * 12 + "9" * 20,
+)
+
+
+def _token(key: object) -> str:
+    """A $skiptoken as this service would make it for that key."""
+    return base64.urlsafe_b64encode(json.dumps([key]).encode()).rstrip(b"=").decode()
+
+
 _word = st.sampled_from(
     [
         *("Name", "Id", "PowerState", "Status/Health", "@odata.id", "Oem/HawkFish/State", "Members", "*", ".", "~"),
@@ -60,7 +73,19 @@ _word = st.sampled_from(
 )
 values = (
     st.lists(_word, max_size=12).map("%20".join)
-    | st.sampled_from(["(" * 3000, "not " * 2000, "a/" * 3000, "Name eq '" + "'" * 3001, "1" * 5000, "a," * 4000])
+    | st.sampled_from(
+        [
+            "(" * 3000,
+            "not " * 2000,
+            "a/" * 3000,
+            "Name eq '" + "'" * 3001,
+            "1" * 5000,
+            "a," * 4000,
+            "0" * 5000,
+            "0" * 12 + "9" * 20,
+        ]
+    )
+    | st.sampled_from([1, "x", "", 2**62, 10**30, None, [], "\0", "\ud800", {}, True, 1.5]).map(_token)
     | st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#?&"), max_size=30)
 )
 options = st.sampled_from(

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, Select, create_engine, select
 
 from hawkfish.api import links
 from hawkfish.api.app import ROUTES
 from hawkfish.db.base import Base
-from hawkfish.db.models import ScreenshotRow
+from hawkfish.db.models import ScreenshotRow, SystemRow, TaskRow
 from hawkfish.domain.accounts import SYSTEM_ACTOR, AuditOutcome
 from hawkfish.domain.hosts import HostChanges
+from hawkfish.domain.images import ImageState
 from tests.api.installation import PASSWORD, Api, add_host
 
 VICTIM = "victim"
@@ -83,9 +85,8 @@ class World:
         """Takes away what requests made, and puts back what they took."""
         self.settle()
         services = self.api.application
-        for system in services.systems.page(SYSTEM_ACTOR)[0]:
-            if system.name != VICTIM:
-                self._wait(services.systems.delete(SYSTEM_ACTOR, system.id))
+        for system in self._rows(select(SystemRow.id).where(SystemRow.name != VICTIM)):
+            self._wait(services.systems.delete(SYSTEM_ACTOR, UUID(system.id)))
         for host in services.hosts.list(SYSTEM_ACTOR):
             if host.name != "rack1":
                 self._wait(services.hosts.remove(SYSTEM_ACTOR, host.id))
@@ -115,7 +116,21 @@ class World:
             )
             self.api.anonymous().login(VICTIM, PASSWORD)
             moved = True
-        if not services.systems.page(SYSTEM_ACTOR)[0]:
+        for image in services.images.all(SYSTEM_ACTOR):
+            # With content it takes no other, so that the upload could not be reached.
+            if image.name != VICTIM or image.state is not ImageState.AWAITING:
+                self._wait(services.images.delete(SYSTEM_ACTOR, image.id))
+        for profile in services.profiles.all(SYSTEM_ACTOR):
+            if profile.name != VICTIM:
+                services.profiles.delete(SYSTEM_ACTOR, profile.id)
+        if not services.images.all(SYSTEM_ACTOR):
+            assert self.api.finish(self.api.post(links.IMAGES, {"Name": VICTIM})).status_code == 201
+            moved = True
+        if not services.profiles.all(SYSTEM_ACTOR):
+            body = {"Name": VICTIM, "CPU": 1, "MemoryMiB": 64}
+            assert self.api.post(links.PROFILES, body).status_code == 201
+            moved = True
+        if not self._rows(select(SystemRow.id)):
             system = self.api.system(VICTIM, PowerOn=True, NetworkInterfaces=[{"UserMode": True}])
             action = f"{links.SYSTEMS}/{system['Id']}/Actions/Oem/HawkFishSystem.Screenshot"
             assert self.api.finish(self.api.post(action)).status_code == 200
@@ -131,18 +146,29 @@ class World:
 
     def settle(self) -> None:
         """Waits until no task is left that has not ended."""
-        tasks = self.api.application.tasks
         deadline = time.monotonic() + SETTLE_SECONDS
-        while waiting := [task for task in tasks.page(SYSTEM_ACTOR, top=50)[0] if not task.ended]:
+        while waiting := self._rows(select(TaskRow.id).where(TaskRow.ended_at.is_(None))):
             assert time.monotonic() < deadline, waiting
-            tasks.wait(SYSTEM_ACTOR, waiting[0].id, 1.0)
+            self.api.application.tasks.wait(SYSTEM_ACTOR, waiting[0].id, 1.0)
+
+    def _rows(self, wanted: Select[Any]) -> Sequence[Any]:
+        with self.engine.connect() as connection:
+            return connection.execute(wanted).all()
 
     def _look_around(self) -> None:
         """Finds the addresses of all there is, by reading everything."""
         self.places.clear()
-        with self.engine.connect() as connection:
-            (picture,) = connection.execute(select(ScreenshotRow.system_id, ScreenshotRow.id).limit(1)).all()
+        picture = self._rows(select(ScreenshotRow.system_id, ScreenshotRow.id))[0]
         self._note(f"{links.SYSTEMS}/{picture[0]}/Oem/HawkFish/Screenshots/{picture[1]}")
+        # What goes away must not be the administrator's own.
+        services = self.api.application
+        for account in services.accounts.list(SYSTEM_ACTOR):
+            if account.user_name == VICTIM:
+                self._note(f"{links.ACCOUNTS}/{account.id}")
+        for session in services.sessions.list(SYSTEM_ACTOR):
+            if session.user_name == VICTIM:
+                self._note(f"{links.SESSIONS}/{session.id}")
+        self._note(re.findall(r"/redfish/v1/Schemas/[^\"]+", self.api.get("/redfish/v1/$metadata").text)[0])
         waiting, seen = [links.ROOT, "/redfish"], set()
         while waiting:
             path = waiting.pop()
@@ -185,11 +211,11 @@ class World:
             return route
         begin += "}"
         if begin in self.places:
-            return self.places[begin][-1] + route[len(begin) :]
+            return self.places[begin][0] + route[len(begin) :]
         name = begin.rpartition("/")[2]
         for known, found in self.places.items():
             if known.endswith(name):
-                return begin.replace(name, found[-1].rpartition("/")[2]) + route[len(begin) :]
+                return begin.replace(name, found[0].rpartition("/")[2]) + route[len(begin) :]
         raise LookupError(f"Nothing is known for {name} of {route}: let World.restore make one and find its address.")
 
     def known_values(self) -> dict[str, tuple[Any, ...]]:
@@ -202,6 +228,11 @@ class World:
             "Driver": ("simulated",),
             "URI": ("simulated:///rack2", "simulated:///rack2?boot_seconds=x", "simulated://["),
             "UserName": (VICTIM, "admin", "someone"),
+            "ProfileId": (VICTIM,),
+            "ImageId": (VICTIM,),
+            "Image": (VICTIM, "/etc/passwd"),
+            "URL": ("http://127.0.0.1:9/none", "http://[", "file:///etc/passwd", "ftp://x/", "http://x@127.0.0.1:9/"),
+            "LocalPath": ("/etc/passwd", "../x", "/proc/self/mem"),
             "PoolPath": ("/etc/passwd", "/proc/self/mem"),
             "CPU": (1, 2),
             "MemoryMiB": (64, 512),
