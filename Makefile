@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PYTEST_OPTIONS ?=
 
-.PHONY: help run demo test test-quick docs lint format venv system-packages test-packages clean
+.PHONY: help run demo test test-quick fuzz docs lint format venv system-packages test-packages clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,9 @@ test: test-packages venv ## Run all tests, with everything real that this machin
 
 test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL, in less than three minutes
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
+
+fuzz: venv ## Send the service many more generated requests than `make test` does (HF_FUZZ times as many; about half an hour)
+	@HF_FUZZ=$${HF_FUZZ:-20} $(BIN)/pytest --timeout 0 tests/api/fuzz $(PYTEST_OPTIONS)
 
 docs: venv ## Build the documentation into docs/_build (open docs/_build/index.html)
 	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build

@@ -127,7 +127,7 @@ def _check_text(path: str, text: str) -> None:
         raise PropertyInvalidFormat(
             f"{path} holds a NUL or half of a surrogate pair; send text of whole characters.",
             property=path.encode("utf-8", "replace").decode(),
-            value=text.encode("utf-8", "replace").decode(),
+            value="(not shown)",  # it may be a password
         )
 
 
