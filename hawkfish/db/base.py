@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Enum, Integer, MetaData, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from hawkfish.errors import DatabaseUnavailable
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -82,3 +87,12 @@ class Base(DeclarativeBase):
 def changed_rows(result: Any) -> int:
     """How many rows an UPDATE or DELETE met; SQLAlchemy types the result of `execute` more widely."""
     return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turns "the database does not answer" into our error."""
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"The database does not answer: {str(error.orig).strip()}", retry_after=5) from error

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import sqlite3
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +20,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, make_url,
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from hawkfish.db.base import translated
+from hawkfish.db.group_commit import GroupCommit
+from hawkfish.db.locks import LOCK_POLL_SECONDS, acquire, native_lock
 from hawkfish.db.quick import QuickReads
 from hawkfish.db.signals import NotifySignals, Signals, SocketSignals, Subscription
 from hawkfish.db.unit_of_work import UnitOfWork, stable_number
@@ -30,7 +31,6 @@ from hawkfish.errors import ConfigurationError, DatabaseUnavailable
 Result = TypeVar("Result")
 
 BUSY_SECONDS = 10.0
-LOCK_POLL_SECONDS = 0.001
 RUN_ATTEMPTS = 8
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 UPGRADE_LOCK = "hawkfish:upgrade"
@@ -88,9 +88,10 @@ class Database:
             connect_args=arguments,
         )
         self._writing = self.engine
-        self._write_lock = _native_lock()
+        self._write_lock = native_lock()
         self.quick = QuickReads(self.path if self.is_sqlite else None)
         self.signals: Signals
+        self._group: GroupCommit | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_reading)
@@ -100,6 +101,7 @@ class Database:
             event.listen(self._writing, "connect", _do_not_wait)
             event.listen(self._writing, "begin", _begin_writing)
             self.signals = SocketSignals(self.path.with_name(self.path.name + ".signals"))
+            self._group = GroupCommit(self._writing, self._alone, self.signals)
         else:
             self.signals = NotifySignals(self.conninfo)
 
@@ -120,24 +122,28 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[UnitOfWork]:
         """A transaction that commits at the end, or rolls back when an exception passes."""
-        with self._alone(), _translated(), Session(self._writing, expire_on_commit=False) as session:
+        with self._alone(), translated(), Session(self._writing, expire_on_commit=False) as session:
             uow = UnitOfWork(session, self.signals)
             with session.begin():
                 yield uow
+                uow.finish()
         uow.committed()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[UnitOfWork]:
         """A transaction for reading; it sees one state of the database and is rolled back."""
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+        with translated(), Session(self.engine, expire_on_commit=False) as session:
             yield UnitOfWork(session, self.signals)
             session.rollback()
 
     def run(self, work: Callable[[UnitOfWork], Result]) -> Result:
         """Runs `work` in a writing transaction, again if the database asks for that (deadlock, serialization failure).
 
-        `work` may run several times: it touches nothing but the database.
+        `work` may run several times, and in another thread: it touches nothing but the database. On SQLite works that come
+        together are committed together (see `GroupCommit`).
         """
+        if self._group is not None:
+            return self._group.run(work)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(is_serialization_failure),
             wait=tenacity.wait_random_exponential(multiplier=0.01, max=0.5),
@@ -162,7 +168,7 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not _acquire(self._write_lock, BUSY_SECONDS):
+        if not acquire(self._write_lock, BUSY_SECONDS):
             raise DatabaseUnavailable(
                 f"The database {self.path} was being written for more than {BUSY_SECONDS:.0f} s; try again.",
                 retry_after=5,
@@ -191,13 +197,13 @@ class Database:
     def check(self) -> SchemaStatus:
         """Compares the schema's revision with the one that this version needs."""
         needed = ScriptDirectory.from_config(_alembic_config()).get_current_head()
-        with _translated(), self.engine.connect() as connection:
+        with translated(), self.engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
         return SchemaStatus(found=found, needed=str(needed))
 
     @contextlib.contextmanager
     def _schema_connection(self) -> Iterator[Connection]:
-        with _translated(), self._upgrade_lock(), self.engine.connect() as connection:
+        with translated(), self._upgrade_lock(), self.engine.connect() as connection:
             if self.is_sqlite:
                 # Rebuilding a table drops it, which with foreign keys on would delete the rows that refer to it.
                 connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
@@ -247,15 +253,6 @@ def is_serialization_failure(error: BaseException) -> bool:
     return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in SERIALIZATION_FAILURES
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turns "the database does not answer" into our error."""
-    try:
-        yield
-    except OperationalError as error:
-        raise DatabaseUnavailable(f"The database does not answer: {str(error.orig).strip()}", retry_after=5) from error
-
-
 def _alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -300,25 +297,3 @@ def _begin_writing(connection: Connection) -> None:
             time.sleep(LOCK_POLL_SECONDS)
         else:
             return
-
-
-def _acquire(lock: threading.Lock, seconds: float) -> bool:
-    """Waits for a native lock; under gevent by asking, since a greenlet that blocks its thread could wait for its own neighbour."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("time"):
-        return lock.acquire(timeout=seconds)
-    end = time.monotonic() + seconds
-    while not lock.acquire(blocking=False):
-        if time.monotonic() > end:
-            return False
-        time.sleep(LOCK_POLL_SECONDS)
-    return True
-
-
-def _native_lock() -> threading.Lock:
-    """A lock of the operating system even under gevent, whose locks do not work well across its thread pool."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        allocate: Callable[[], threading.Lock] = monkey.get_original("_thread", "allocate_lock")
-        return allocate()
-    return threading.Lock()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-import threading
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.dialects import sqlite
 
+from hawkfish.db.locks import native_local
 from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
@@ -32,7 +31,7 @@ class QuickReads:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._own = _native_local()
+        self._own = native_local()
 
     def session(self, token_hash: str) -> Resumed | None:
         """As `SessionRepository.resume`; None also where there is no answer."""
@@ -116,9 +115,3 @@ class _Prepared:
 
 
 _RESUME, _CREDENTIALS, _STAMP = _Prepared(RESUME), _Prepared(CREDENTIALS), _Prepared(STAMP)
-
-
-def _native_local() -> Any:
-    """What each thread of the operating system has of its own, also under gevent, which would make it each greenlet's."""
-    monkey = sys.modules.get("gevent.monkey")
-    return threading.local() if monkey is None else monkey.get_original("threading", "local")()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import DateTime, func, select, update
+from sqlalchemy import Connection, DateTime, func, select, update
 from sqlalchemy.orm import Session
 
 from hawkfish.db.base import Base
@@ -41,6 +41,8 @@ class UnitOfWork:
     def __init__(self, session: Session, signals: Signals) -> None:
         self.session = session
         self._signals = signals
+        self._connection: Connection | None = None
+        self._before_commit: list[Callable[[], None]] = []
         self._after_commit: list[Callable[[], None]] = []
         self._channels: set[str] = set()
 
@@ -134,6 +136,23 @@ class UnitOfWork:
         """Whether several processes may be writing at this moment."""
         return self.session.get_bind().dialect.name == "postgresql"
 
+    @property
+    def connection(self) -> Connection:
+        """The session's connection, for Core statements that are run so often that the session's own work on them counts."""
+        # Not a cached_property: Python 3.11 holds one lock for all instances meanwhile, and this may wait for another's commit.
+        if self._connection is None:
+            self._connection = self.session.connection()
+        return self._connection
+
+    def before_commit(self, call: Callable[[], None]) -> None:
+        """Has `call` made at the end of the transaction, still inside it; for what is gathered to be written together."""
+        self._before_commit.append(call)
+
+    def finish(self) -> None:
+        """Makes the calls asked for by `before_commit`."""
+        for call in self._before_commit:
+            call()
+
     def on_commit(self, call: Callable[[], None]) -> None:
         """Has `call` made after a successful commit; it must be quick and must not raise."""
         self._after_commit.append(call)
@@ -144,6 +163,11 @@ class UnitOfWork:
             self._signals.send(self._channels)
         for call in self._after_commit:
             call()
+
+    def take_channels(self) -> set[str]:
+        """Those whom `publish` named, for a caller who wakes them in place of `committed`."""
+        channels, self._channels = self._channels, set()
+        return channels
 
     def publish(self, channel: str) -> None:
         """Wakes the subscribers of `channel`, in whatever process, once this transaction is committed."""

@@ -229,8 +229,7 @@ class Runner:
 
         def claim(uow: UnitOfWork) -> tuple[int, list[Task]]:
             ids = uow.tasks.claimable(lane, versions, free) if found is None else found
-            claims = (uow.tasks.claim(each, self.worker_id) for each in ids)
-            return len(ids), [task for task in claims if task is not None]
+            return len(ids), uow.tasks.claim(ids, self.worker_id)
 
         count, claimed = self._database.run(claim)
         for task in claimed:

@@ -15,7 +15,8 @@ def claim(lab, task, host: str):
     with lab.database.write() as uow:
         worker = uow.task_workers.add(host=host, pid=1, lease=1000)
         assert task.id in uow.tasks.claimable(TaskLane.NORMAL, lab.registry.versions(), 10)
-        return worker, uow.tasks.claim(task.id, worker)
+        [claimed] = uow.tasks.claim([task.id], worker)
+        return worker, claimed
 
 
 def bury(lab, worker):
@@ -86,7 +87,7 @@ def test_a_worker_that_was_declared_dead_claims_nothing(lab):
         worker = uow.task_workers.add(host="dead", pid=1, lease=1000)
     bury(lab, worker)
     with lab.database.write() as uow:
-        assert uow.tasks.claim(task.id, worker) is None
+        assert uow.tasks.claim([task.id], worker) == []
     assert lab.get(task).state is TaskState.WAITING
 
 

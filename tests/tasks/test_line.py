@@ -111,8 +111,7 @@ class Line(RuleBasedStateMachine):
             assert sorted(offered) == sorted(expected)
             if offered:
                 chosen = pick.choice(offered)
-                claimed = uow.tasks.claim(chosen, self.worker)
-                assert claimed is not None
+                [claimed] = uow.tasks.claim([chosen], self.worker)
                 self.tasks[chosen] |= {"state": "running", "task": claimed}
 
     def _running(self):

@@ -58,7 +58,7 @@ class EventRepository:
         self._uow = uow
         self._session = uow.session
         self._place = EVENTS.c.sequence if uow.is_postgresql else EVENTS.c.id
-        self._announced = False
+        self._new: list[dict[str, Any]] = []
         self.cause = Cause()
         """What `add` takes where nothing else is said; the task engine sets it."""
 
@@ -75,6 +75,8 @@ class EventRepository:
         data: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes down that something happened; it is told once this transaction is committed, and never if it is not.
+
+        The events of a transaction are written together, at its end or before any are read.
 
         Args:
             message: One of `hawkfish.domain.messages`.
@@ -136,16 +138,17 @@ class EventRepository:
         )
 
     def _add(self, rows: list[dict[str, Any]]) -> None:
-        if not rows:
+        if not self._new:
+            self._uow.before_commit(self._write)
+        time = {} if self._uow.is_postgresql else {"at": datetime.now(UTC)}
+        self._new += [{**row, **time} for row in rows]
+
+    def _write(self) -> None:
+        if not self._new:
             return
-        if self._uow.is_postgresql:
-            self._session.execute(ADD_WITH_ITS_TIME, rows)
-        else:
-            now = datetime.now(UTC)
-            self._session.execute(ADD, [{**row, "at": now} for row in rows])
-        if not self._announced:
-            self._announced = True
-            self._uow.publish(EVENTS_CHANNEL)
+        new, self._new = self._new, []
+        self._uow.connection.execute(ADD_WITH_ITS_TIME if self._uow.is_postgresql else ADD, new)
+        self._uow.publish(EVENTS_CHANNEL)
 
     def give_places(self, most: int = 10_000) -> int:
         """Gives places to what was committed without one; whoever reads in order may do it.
@@ -159,6 +162,7 @@ class EventRepository:
         Returns:
             How many were given; 0 on SQLite, where every event has one.
         """
+        self._write()
         if not self._uow.is_postgresql:
             return 0
         self._uow.serialize_on([PLACES_LOCK])
@@ -178,6 +182,7 @@ class EventRepository:
         """Whether `give_places` has something to do."""
         if not self._uow.is_postgresql:
             return False
+        self._write()
         return self._session.scalar(select(EVENTS.c.id).where(EVENTS.c.sequence.is_(None)).limit(1)) is not None
 
     def prune(self, *, kept: int, before: datetime, most: int = 5_000) -> int:
@@ -193,6 +198,7 @@ class EventRepository:
         Returns:
             How many were deleted.
         """
+        self._write()
         newest = self.newest()
         oldest_in_time = self._session.scalar(
             select(self._place).where(self._place.is_not(None), EVENTS.c.at >= before).order_by(self._place).limit(1)
@@ -208,11 +214,13 @@ class EventRepository:
 
     def after(self, sequence: int, limit: int) -> list[Event]:
         """The next events behind a place, in order. Where the first has not the next number, those between were deleted."""
+        self._write()
         rows = self._session.execute(select(EVENTS).where(self._place > sequence).order_by(self._place).limit(limit))
         return [self._to_event(row) for row in rows]
 
     def newest(self) -> int:
         """The last place that was given; 0 before the first event."""
+        self._write()
         return int(self._session.scalar(select(func.max(self._place))) or 0)
 
     def page(
@@ -237,6 +245,7 @@ class EventRepository:
             after: Only events behind this place.
             skip: How many of them are left out, the newest first.
         """
+        self._write()
         statement = select(EVENTS).where(self._is_after(after)).order_by(EVENTS.c.id.desc()).offset(skip).limit(limit)
         if before_id is not None:
             statement = statement.where(EVENTS.c.id < before_id)
@@ -253,12 +262,14 @@ class EventRepository:
 
     def find(self, event_id: int, subject: str, *, after: int = 0) -> Event | None:
         """The event with that id, if it is of this subject and behind this place."""
+        self._write()
         statement = select(EVENTS).where(EVENTS.c.id == event_id, EVENTS.c.subject == subject, self._is_after(after))
         row = self._session.execute(statement).one_or_none()
         return None if row is None else self._to_event(row)
 
     def count(self, subject: str | None = None, *, after: int = 0) -> int:
         """How many are kept, of one subject or of all, behind a place."""
+        self._write()
         statement = select(func.count()).select_from(EVENTS).where(self._is_after(after))
         if subject is not None:
             statement = statement.where(EVENTS.c.subject == subject)

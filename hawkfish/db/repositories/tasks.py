@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
+from prometheus_client import Counter, Histogram
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -54,10 +55,25 @@ LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHisto
 
 # The statements of every task, made once: making one takes longer than running it.
 BY_ID = select(TASKS).where(TASKS.c.id == bindparam("of_task"))
+BY_JOIN_KEY = select(TASKS).where(TASKS.c.join_key == bindparam("of_key"))
 ACCEPT = insert(TASKS).returning(TASKS.c.number)
 NOTE = insert(HISTORY)
 STAND_IN_LINE = insert(LOCKS)
 HOLD = update(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"), ~LOCKS.c.urgent).values(held=True)
+OF_LIMITS = select(LIMITS.c.key, LIMITS.c.maximum).where(LIMITS.c.task_id == bindparam("of_task"))
+AT_LIMIT = select(func.count()).where(LIMITS.c.key == bindparam("of_key"), LIMITS.c.running)
+COUNT_TOWARDS_LIMITS = update(LIMITS).where(LIMITS.c.task_id == bindparam("of_task")).values(running=True)
+BEGIN = (
+    update(TASKS)
+    .where(TASKS.c.id == bindparam("of_task"))
+    .values(
+        {name: bindparam(name, type_=TASKS.c[name].type) for name in ("state", "worker_id", "started_at", "updated_at")}
+    )
+    .values(epoch=TASKS.c.epoch + 1, version=TASKS.c.version + 1, step_begun=True, not_before=None)
+)
+WISHES = select(TASKS.c.id, TASKS.c.abort_requested, TASKS.c.abort_reason, TASKS.c.pause_requested).where(
+    TASKS.c.worker_id == bindparam("of_worker")
+)
 LEAVE_LINE = delete(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"))
 LEAVE_LIMITS = delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task"))
 
@@ -88,12 +104,13 @@ class TaskRepository:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
         self._session = uow.session
+        self._notes: list[dict[str, Any]] = []
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def find(self, task_id: str) -> Task | None:
         """The task, or None."""
-        row = self._session.execute(BY_ID, {"of_task": task_id}).one_or_none()
+        row = self._uow.connection.execute(BY_ID, {"of_task": task_id}).one_or_none()
         return None if row is None else _to_task(row)
 
     def get(self, task_id: str) -> Task:
@@ -167,6 +184,7 @@ class TaskRepository:
 
     def history(self, task_id: str) -> list[TaskMessage]:
         """What happened to a task, oldest first."""
+        self._write_notes()
         rows = self._session.scalars(
             select(TaskHistoryRow).where(TaskHistoryRow.task_id == task_id).order_by(TaskHistoryRow.id)
         )
@@ -176,8 +194,7 @@ class TaskRepository:
 
     def find_joinable(self, join_key: str) -> Task | None:
         """The task that an identical request would join."""
-        statement = select(TASKS).where(TaskRow.join_key == join_key)
-        row = self._session.execute(statement).one_or_none()
+        row = self._uow.connection.execute(BY_JOIN_KEY, {"of_key": join_key}).one_or_none()
         return None if row is None else _to_task(row)
 
     def has_followers(self, task: Task) -> bool:
@@ -213,34 +230,32 @@ class TaskRepository:
         now = self._uow.now()
         parent_path = "" if parent is None else self._path(parent)
         task_id = task_id or str(uuid.uuid4())
-        number = self._session.execute(
-            ACCEPT,
-            {
-                "id": task_id,
-                "kind": kind,
-                "kind_version": kind_version,
-                "state": TaskState.WAITING,
-                "lane": lane,
-                "title": title,
-                "actor": actor,
-                "subject": subject,
-                "project": project,
-                "arguments": dict(arguments),
-                "results": {},
-                "locks": list(locks),
-                "join_key": join_key,
-                "parent_id": None if parent is None else parent.id,
-                "parent_path": parent_path,
-                "cancelled_ids": list(cancelled_ids),
-                "deadline": deadline,
-                "created_at": now,
-                "updated_at": now,
-            },
+        given: dict[str, Any] = {
+            "id": task_id,
+            "kind": kind,
+            "kind_version": kind_version,
+            "state": TaskState.WAITING,
+            "lane": lane,
+            "title": title,
+            "actor": actor,
+            "subject": subject,
+            "project": project,
+            "arguments": dict(arguments),
+            "results": {},
+            "locks": list(locks),
+            "parent_id": None if parent is None else parent.id,
+            "cancelled_ids": list(cancelled_ids),
+            "deadline": deadline,
+            "created_at": now,
+            "updated_at": now,
+        }
+        number = self._uow.connection.execute(
+            ACCEPT, {**given, "join_key": join_key, "parent_path": parent_path}
         ).scalar_one()
         path = own_path(parent_path, number)
         if locks:
             urgent = lane is TaskLane.URGENT
-            self._session.execute(
+            self._uow.connection.execute(
                 STAND_IN_LINE, [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
             )
         if limits:
@@ -253,7 +268,7 @@ class TaskRepository:
                 update(TASKS).where(TaskRow.id == parent.id).values(children_left=TaskRow.children_left + 1)
             )
         self.note(task_id, "accepted", title, at=now)
-        return self.get(task_id)
+        return _accepted(number, given)
 
     def _path(self, task: Task) -> str:
         parent_path = self._session.scalar(select(TaskRow.parent_path).where(TaskRow.id == task.id))
@@ -292,11 +307,7 @@ class TaskRepository:
 
     def wishes(self, worker_id: int) -> dict[str, tuple[bool, str | None, bool]]:
         """Abort requested, its reason, and pause requested, of each task that a worker has."""
-        rows = self._session.execute(
-            select(TaskRow.id, TaskRow.abort_requested, TaskRow.abort_reason, TaskRow.pause_requested).where(
-                TaskRow.worker_id == worker_id
-            )
-        )
+        rows = self._uow.connection.execute(WISHES, {"of_worker": worker_id})
         return {row.id: (row.abort_requested, row.abort_reason, row.pause_requested) for row in rows}
 
     def overdue(self) -> list[Task]:
@@ -317,51 +328,59 @@ class TaskRepository:
             most: How many at most.
         """
         statement = _claimable(lane, tuple(kinds.items()), locking=self._uow.is_postgresql)
-        return list(self._session.scalars(statement, {"now": self._uow.now(), "most": most}))
+        return list(self._uow.connection.scalars(statement, {"now": self._uow.now(), "most": most}))
 
-    def claim(self, task_id: str, worker_id: int) -> Task | None:
-        """Gives a claimable task to a worker and raises its fence.
+    def claim(self, task_ids: Sequence[str], worker_id: int) -> list[Task]:
+        """Gives claimable tasks to a worker and raises their fences.
 
         Returns:
-            The task as it was just before, but with its new epoch; None if a limit was reached in the meantime.
+            Those that it got, as they were just before but with their new epochs; not those that came to a limit in the meantime.
         """
         try:
-            with self._session.begin_nested():
-                task = self._claim(task_id, worker_id)
+            with self._uow.connection.begin_nested():
+                claimed = [self._claim(task_id, worker_id) for task_id in task_ids]
         except IntegrityError:
-            # Another worker holds one of its keys since we looked, or has declared this worker dead.
+            # Another worker holds a key of one of them since we looked, or has declared this worker dead.
+            claimed = [self._claim_if_free(task_id, worker_id) for task_id in task_ids]
+        tasks = [task for task in claimed if task is not None]
+        for task in tasks:
+            if task.epoch == 1:
+                self.note(task.id, "started", "A worker has begun.", epoch=1)
+                self.tell(TASK_STARTED, task)
+        return tasks
+
+    def _claim_if_free(self, task_id: str, worker_id: int) -> Task | None:
+        try:
+            with self._uow.connection.begin_nested():
+                return self._claim(task_id, worker_id)
+        except IntegrityError:
             return None
-        if task is not None and task.epoch == 1:
-            self.tell(TASK_STARTED, task)
-        return task
 
     def _claim(self, task_id: str, worker_id: int) -> Task | None:
         before = self.get(task_id)
         if before.state not in CLAIMABLE or before.children_left:
             return None
-        limits = self._session.execute(select(LIMITS.c.key, LIMITS.c.maximum).where(LIMITS.c.task_id == task_id)).all()
+        execute = self._uow.connection.execute
+        limits = execute(OF_LIMITS, {"of_task": task_id}).all()
         if limits:
             self._uow.serialize_on(f"limit:{limit.key}" for limit in limits)
             for limit in limits:
-                running = select(func.count()).where(TaskLimitRow.key == limit.key, TaskLimitRow.running)
-                if int(self._session.scalar(running) or 0) >= limit.maximum:
+                if execute(AT_LIMIT, {"of_key": limit.key}).scalar_one() >= limit.maximum:
                     return None
-            self._session.execute(update(LIMITS).where(TaskLimitRow.task_id == task_id).values(running=True))
-        self._session.execute(HOLD, {"of_task": task_id})
+            execute(COUNT_TOWARDS_LIMITS, {"of_task": task_id})
+        if before.locks:
+            execute(HOLD, {"of_task": task_id})
         now = self._uow.now()
-        self._write(
-            TaskRow.id == task_id,
+        execute(
+            BEGIN,
             {
+                "of_task": task_id,
                 "state": TaskState.UNDOING if before.undoing else TaskState.RUNNING,
                 "worker_id": worker_id,
-                "epoch": before.epoch + 1,
-                "step_begun": True,
                 "started_at": before.started_at or now,
-                "not_before": None,
+                "updated_at": now,
             },
         )
-        if before.epoch == 0:
-            self.note(task_id, "started", "A worker has begun.", epoch=1, at=now)
         return replace(before, epoch=before.epoch + 1, worker_id=worker_id)
 
     # --- writing under the fence ---------------------------------------------------------------------------------
@@ -376,7 +395,7 @@ class TaskRepository:
             LeaseLost: The task was given to another since.
         """
         given = {**values, "updated_at": self._uow.now(), "of_task": task_id, "of_epoch": epoch}
-        children_left = self._session.execute(_fenced_update(frozenset(values)), given).scalar_one_or_none()
+        children_left = self._uow.connection.execute(_fenced_update(frozenset(values)), given).scalar_one_or_none()
         if children_left is None:
             raise LeaseLost(
                 f"Task {task_id} was taken over by another worker; lease {epoch} is void.", task=task_id, epoch=epoch
@@ -411,8 +430,9 @@ class TaskRepository:
             self.write_fenced(task.id, task.epoch, **values)
         elif not self.change_unclaimed(task.id, **values):
             raise Conflict(f"Task {task.id} was begun meanwhile; ask again.", task=task.id)
-        self._session.execute(LEAVE_LINE, {"of_task": task.id})
-        self._session.execute(LEAVE_LIMITS, {"of_task": task.id})
+        if task.locks:
+            self._uow.connection.execute(LEAVE_LINE, {"of_task": task.id})
+        self._uow.connection.execute(LEAVE_LIMITS, {"of_task": task.id})
         if task.parent_id is not None:
             self._session.execute(
                 update(TASKS).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
@@ -437,7 +457,7 @@ class TaskRepository:
         epoch: int = 0,
         at: datetime | None = None,
     ) -> None:
-        """Adds a line to the history."""
+        """Adds a line to the history; the lines of a transaction are written together, at its end or before they are read."""
         values = {
             "task_id": task_id,
             "at": at or self._uow.now(),
@@ -446,7 +466,14 @@ class TaskRepository:
             "step": step,
             "epoch": epoch,
         }
-        self._session.execute(NOTE, values)
+        if not self._notes:
+            self._uow.before_commit(self._write_notes)
+        self._notes.append(values)
+
+    def _write_notes(self) -> None:
+        if self._notes:
+            notes, self._notes = self._notes, []
+            self._uow.connection.execute(NOTE, notes)
 
     def tell(self, message: EventMessage, task: Task, *arguments: object) -> None:
         """Writes down an event of a task; its id is the first argument of every message of tasks."""
@@ -502,8 +529,15 @@ class TaskRepository:
 
 
 def _count(kind: str, state: TaskState, seconds: float) -> None:
-    metrics.TASKS_ENDED.labels(kind, state.value).inc()
-    metrics.TASK_SECONDS.labels(kind).observe(seconds)
+    ended, lasted = _series(kind, state)
+    ended.inc()
+    lasted.observe(seconds)
+
+
+@lru_cache(maxsize=256)
+def _series(kind: str, state: TaskState) -> tuple[Counter, Histogram]:
+    """What counts the tasks of one kind that ended so; to find it costs more than to count."""
+    return metrics.TASKS_ENDED.labels(kind, state.value), metrics.TASK_SECONDS.labels(kind)
 
 
 def _to_task(row: Row[Any]) -> Task:
@@ -513,6 +547,22 @@ def _to_task(row: Row[Any]) -> Task:
     return Task(
         **given | {"error": error, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
     )
+
+
+def _accepted(number: int, given: Mapping[str, Any]) -> Task:
+    """A task as it was just put in line, without reading it back: `given`, and the defaults of the other columns."""
+    return Task(
+        **{name: given.get(name, default) for name, default in NEW.items()}
+        | {"number": number, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
+    )
+
+
+def _default_of(name: str) -> Any:
+    default = TASKS.c[name].default
+    return None if default is None else default.arg  # type: ignore[attr-defined]  # only plain values there
+
+
+NEW = {name: _default_of(name) for name in Task.__dataclass_fields__}
 
 
 @lru_cache(maxsize=64)

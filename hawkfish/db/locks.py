@@ -1,0 +1,44 @@
+"""Locks and storage of the operating system's threads, also under gevent, whose own do not work across its thread pool."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+LOCK_POLL_SECONDS = 0.001
+
+
+def acquire(lock: threading.Lock, seconds: float = math.inf) -> bool:
+    """Waits for a native lock; under gevent by asking, since a greenlet that blocks its thread could wait for its own neighbour.
+
+    Returns:
+        Whether it was got within `seconds`.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("time"):
+        return lock.acquire(timeout=-1 if seconds == math.inf else seconds)
+    end = time.monotonic() + seconds
+    while not lock.acquire(blocking=False):
+        if time.monotonic() > end:
+            return False
+        time.sleep(LOCK_POLL_SECONDS)
+    return True
+
+
+def native_lock() -> threading.Lock:
+    """A lock of the operating system even under gevent, whose locks do not work well across its thread pool."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None:
+        allocate: Callable[[], threading.Lock] = monkey.get_original("_thread", "allocate_lock")
+        return allocate()
+    return threading.Lock()
+
+
+def native_local() -> Any:
+    """What each thread of the operating system has of its own, also under gevent, which would make it each greenlet's."""
+    monkey = sys.modules.get("gevent.monkey")
+    return threading.local() if monkey is None else monkey.get_original("threading", "local")()
