@@ -78,7 +78,8 @@ def test_a_commit_wakes_those_who_wait_for_events(database):
 def test_a_transaction_that_commits_late_is_not_missed_by_a_reader_with_a_cursor(postgresql_url):
     database = Database(postgresql_url)
     with database.write() as late:
-        late.events.add(RESOURCE_CHANGED, "system:late")  # has the smaller id ...
+        late.events.add(RESOURCE_CHANGED, "system:late")
+        late.events.newest()  # by now it is written and has the smaller id ...
         add(database, "system:early-1", "system:early-2")
         seen = read(database)
         assert subjects(seen) == ["system:early-1", "system:early-2"]

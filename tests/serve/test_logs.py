@@ -7,7 +7,7 @@ import logging
 import pytest
 import structlog
 
-from hawkfish.logs import configure
+from hawkfish.logs import configure, write_known
 
 
 @pytest.fixture
@@ -59,3 +59,31 @@ def test_what_is_below_the_level_is_not_written(stream):
     logging.getLogger("hawkfish").error("loud")
     assert "quiet" not in stream.getvalue()
     assert "loud" in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("path", ["/redfish/v1", "/a b", "/a=b", "/it's", '/"', "/\n", ""])
+def test_the_short_way_writes_what_the_long_one_does(stream, log_format, path):
+    configure(log_format=log_format, stream=stream)
+    fields = {"method": "GET", "path": path, "status": 200, "milliseconds": 1.5, "task": None, "address": "::1"}
+    structlog.get_logger("hawkfish.api").info("request", **fields)
+    write_known(logging.getLogger("hawkfish.api"), "request", fields)
+    long, short = stream.getvalue().splitlines()
+    if log_format == "json":
+        long, short = [{**json.loads(line), "timestamp": ""} for line in (long, short)]
+        assert short == long
+    else:
+        assert short.partition(" ")[2] == long.partition(" ")[2]
+
+
+def test_a_line_of_the_short_way_cannot_be_broken_or_coloured_by_a_stranger(stream):
+    configure(stream=stream)
+    write_known(logging.getLogger("hawkfish.api"), "request", {"path": "/\x1b[31m\n2026 [info] all is well"})
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_short_way_heeds_the_level(stream):
+    configure(level="warning", stream=stream)
+    write_known(logging.getLogger("hawkfish.api"), "request", {"path": "/"})
+    assert not stream.getvalue()

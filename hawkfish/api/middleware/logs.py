@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import falcon
 import structlog
+from prometheus_client import Counter, Histogram
 
 from hawkfish import metrics
+from hawkfish.logs import hide_in_text, write_known
 
 NAME = "hawkfish.api"
 
@@ -22,9 +24,8 @@ class RequestLog:
     """Binds the request's id to all that is logged for it."""
 
     def __init__(self) -> None:
-        # Bound once: to find out anew for every request that nothing is to be written would cost more than reading a session.
-        self._level = logging.getLogger(NAME)
-        self._log = structlog.get_logger(NAME).bind()
+        self._log = logging.getLogger(NAME)
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Takes the id that the client gave, or makes one."""
@@ -47,18 +48,31 @@ class RequestLog:
         # The route, not the path: ids in it would make a series each. What no route answers is one series.
         route = req.uri_template or "none"
         method = req.method if req.method in METHODS else "other"
-        metrics.REQUESTS.labels(method, route, resp.status_code).inc()
-        metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
-        if not self._level.isEnabledFor(logging.INFO):
+        self._count(method, route, resp.status_code, seconds)
+        if not self._log.isEnabledFor(logging.INFO):
             return
         actor = req.context.actor
-        self._log.info(
+        write_known(
+            self._log,
             "request",
-            method=req.method,
-            path=req.path,
-            status=int(resp.status_code),
-            milliseconds=round(seconds * 1000, 1),
-            task=getattr(req.context, "task", None),
-            user=None if actor is None else actor.user_name,
-            address=req.remote_addr,
+            {
+                "method": hide_in_text(req.method),
+                "path": hide_in_text(req.path),
+                "status": resp.status_code,
+                "milliseconds": round(seconds * 1000, 1),
+                "task": getattr(req.context, "task", None),
+                "user": None if actor is None else hide_in_text(actor.user_name),
+                "address": req.remote_addr,
+                "request_id": req.context.request_id,
+            },
         )
+
+    def _count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """To find the series costs more than to count; there are as many as routes and statuses."""
+        found = self._series.get((method, route, status))
+        if found is None:
+            found = metrics.REQUESTS.labels(method, route, status), metrics.REQUEST_SECONDS.labels(method, route)
+            self._series[method, route, status] = found
+        requests, lasted = found
+        requests.inc()
+        lasted.observe(seconds)
