@@ -145,10 +145,18 @@ def _schema(services: ET.Element, namespace: str) -> ET.Element:
 
 def _collection_schema(services: ET.Element, name: str) -> None:
     member = name.removesuffix("Collection")
-    kind = ET.SubElement(
-        _schema(services, name), "EntityType", {"Name": name, "BaseType": "Resource.v1_0_0.ResourceCollection"}
-    )
+    schema = _schema(services, name)
+    kind = ET.SubElement(schema, "EntityType", {"Name": name, "BaseType": "Resource.v1_0_0.ResourceCollection"})
     _describe(kind, f"A collection of {member} resources.")
+    actions = _shown(member).collection_actions
+    if actions:
+        element = ET.SubElement(kind, "Property", {"Name": "Actions", "Type": f"{name}.Actions", "Nullable": "false"})
+        _describe(element, "What can be done with the collection.")
+        _describe(ET.SubElement(schema, "ComplexType", {"Name": "Actions"}), "The actions.")
+    for action, text in actions.items():
+        element = ET.SubElement(schema, "Action", {"Name": action, "IsBound": "true"})
+        ET.SubElement(element, "Parameter", {"Name": name, "Type": f"{name}.Actions"})
+        _describe(element, text)
     members = ET.SubElement(
         kind, "NavigationProperty", {"Name": "Members", "Type": f"Collection({member}.{member})", "Nullable": "false"}
     )
@@ -241,7 +249,10 @@ def json_schema(name: str) -> dict[str, Any]:
     if name.endswith("Collection"):
         text = f"A collection of {name.removesuffix('Collection')} resources."
         members = {"type": "array", "items": {"$ref": "#/definitions/Link"}, "description": "The members."}
-        shown = _object({"Name": {"type": "string"}, "Members": members}, text, resource=True)
+        properties: dict[str, Any] = {"Name": {"type": "string"}, "Members": members}
+        if _shown(name.removesuffix("Collection")).collection_actions:
+            properties["Actions"] = {"type": "object", "description": "What can be done with the collection."}
+        shown = _object(properties, text, resource=True)
         return {**head, "$ref": f"#/definitions/{name}", "definitions": {name: shown, "Link": _LINK}}
     schema = _shown(name)
     definitions: dict[str, Any] = {"Link": _LINK}

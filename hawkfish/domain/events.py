@@ -16,6 +16,8 @@ RESOURCE_TYPES: Mapping[str, str] = MappingProxyType(
         "host": "HawkFishHost",
         "pool": "HawkFishPool",
         "volume": "HawkFishVolume",
+        "image": "HawkFishImage",
+        "profile": "HawkFishProfile",
         "account": "ManagerAccount",
         "session": "Session",
         "events": "EventService",

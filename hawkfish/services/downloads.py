@@ -15,6 +15,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,6 +31,7 @@ ATTEMPTS = 4
 """Tries in a row that bring nothing new."""
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
+LOOK_SECONDS = 0.5
 LONGEST_URL = 4096
 SHOWN_LENGTH = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -155,6 +157,7 @@ class Downloader:
         verify_certificate: bool = True,
         known: Validators | None = None,
         pause: Callable[[float], None] = time.sleep,
+        check: Callable[[], None] = lambda: None,
     ) -> Download | None:
         """Fetches a file, or goes on with what is in `target` already.
 
@@ -165,6 +168,7 @@ class Downloader:
             verify_certificate: Whether a https server has to prove who it is.
             known: The state in which the caller has the file already.
             pause: Waits between two tries; may raise to end the download.
+            check: Called twice a second, also while the server is silent, by another thread; what it raises ends the try.
 
         Returns:
             What was fetched; None if the file is still as the caller has it.
@@ -180,8 +184,12 @@ class Downloader:
             most = file.size
             while True:
                 try:
-                    return self._try(url, file, tell, context, known if file.size == 0 else None, failures)
+                    with _Connection(check) as connection:
+                        return self._try(
+                            url, file, tell, context, known if file.size == 0 else None, failures, connection
+                        )
                 except _Broken as broken:
+                    check()
                     failures = 0 if file.size > most else failures + 1
                     most = max(most, file.size)
                     if failures >= ATTEMPTS:
@@ -196,6 +204,7 @@ class Downloader:
         context: ssl.SSLContext,
         known: Validators | None,
         failures: int,
+        connection: _Connection,
     ) -> Download | None:
         tell(file.size, file.total)
         headers = {"Accept-Encoding": "identity", **({} if known is None else known.conditions())}
@@ -206,7 +215,7 @@ class Downloader:
             # Proxies of the environment would do the connecting, and so the checking of addresses.
             with (
                 httpx.Client(verify=context, timeout=timeout, trust_env=False) as client,
-                _answer(client, url, headers, failures) as response,
+                _answer(client, url, headers, failures, connection) as response,
             ):
                 if response.status_code == httpx.codes.NOT_MODIFIED and known is not None:
                     return None
@@ -216,6 +225,8 @@ class Downloader:
             raise _Broken(f"the server sent nothing for {self._limits.stall_seconds:g} s") from error
         except httpx.TransportError as error:
             raise _Broken(_reason(error)) from error
+        if connection.unwanted:  # what looks like the end of a file without a length was our own doing
+            raise _Broken("nobody wants it any more")
         if file.total is not None and file.size != file.total:
             raise _Broken(f"the server ended the file after {file.size} of {file.total} bytes")
         return file.finish()
@@ -288,8 +299,54 @@ def _tls(verify: bool) -> ssl.SSLContext:
 # --- addresses and redirections --------------------------------------------------------------------------------------
 
 
+class _Connection:
+    """The connection of a try, which is closed under the reader when `check` raises: nobody waits for a silent server."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._ended = threading.Event()
+        self.unwanted = False
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._watcher = threading.Thread(target=self._watch, name="download-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Hears from httpcore what it does, and so of each new socket, before and after TLS."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if self.unwanted:
+                    self._shut_down()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            try:
+                self._check()
+            except Exception:  # noqa: BLE001  whatever it is, the reader meets it again by its own call
+                with self._lock:
+                    self.unwanted = True
+                    self._shut_down()
+                return
+
+    def _shut_down(self) -> None:
+        if self._socket is not None:
+            # TLS would say good-bye first, to somebody who does not listen.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
 @contextlib.contextmanager
-def _answer(client: httpx.Client, given: str, headers: Mapping[str, str], turn: int) -> Iterator[httpx.Response]:
+def _answer(
+    client: httpx.Client, given: str, headers: Mapping[str, str], turn: int, connection: _Connection
+) -> Iterator[httpx.Response]:
     """The answer at the end of all redirections, each of whose addresses is checked like the first."""
     url = httpx.URL(given)
     for _ in range(MOST_REDIRECTS + 1):
@@ -301,7 +358,7 @@ def _answer(client: httpx.Client, given: str, headers: Mapping[str, str], turn: 
             "GET",
             url.copy_with(host=addresses[turn % len(addresses)]),
             headers={**headers, "Host": url.netloc.decode("ascii")},
-            extensions={"sni_hostname": host},
+            extensions={"sni_hostname": host, "trace": connection.trace},
         )
         response = client.send(request, stream=True)
         try:

@@ -21,6 +21,8 @@ READING: Mapping[str, str] = MappingProxyType(
         "HawkFishHost": "hosts.read",
         "HawkFishPool": "pools.read",
         "HawkFishVolume": "systems.read",
+        "HawkFishImage": "images.read",
+        "HawkFishProfile": "profiles.read",
         "ManagerAccount": "accounts.read",
         "Session": "sessions.read",
         "EventService": "events.read",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.images import Image, ImageContent, ImageCopy, ImageState, KnownDownload
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_REMOVED
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.tasks import Task, TaskError
 from hawkfish.errors import BackendError, HawkFishError, ImageRefused, NotFound
@@ -100,6 +101,7 @@ class ImageTasks:
             verify_certificate=image.verify_certificate,
             known=_validators(known),
             pause=ctx.sleep,
+            check=ctx.check,
         )
         if fetched is None:
             digest = "" if known is None else known.digest
@@ -166,6 +168,7 @@ class ImageTasks:
         else:
             self._store.discard(ctx.task_id)  # the head of an answer, or what an earlier try had
         uow.images.write(image.id, state=ImageState.AVAILABLE, digest=digest)
+        uow.images.tell(RESOURCE_CHANGED, image)
 
     def _discard(self, ctx: StepContext) -> None:
         self._store.discard(ctx.task_id)
@@ -262,3 +265,4 @@ def _not_added(uow: UnitOfWork, task: Task, _: TaskError) -> None:
     image = uow.images.find(task.arguments["image_id"])
     if image is not None and image.state is ImageState.FETCHING:
         uow.images.remove(image.id)
+        uow.images.tell(RESOURCE_REMOVED, image)

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.images import Image, ImageContent, ImageCopy, ImageState, NewImage
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_CREATED, RESOURCE_REMOVED
 from hawkfish.domain.tasks import Limit, Task
 from hawkfish.errors import (
     BodyTooLarge,
@@ -61,13 +62,7 @@ class ImageService:
         """All images by name."""
         self._access.authorize(actor, "images.read")
         with self._database.read() as uow:
-            return [uow.images.get(item) for item in uow.images.references()]
-
-    def references(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[UUID], int]:
-        """Ids of images in the order of their names, and how many there are in all."""
-        self._access.authorize(actor, "images.read")
-        with self._database.read() as uow:
-            return uow.images.references(skip=skip, top=top), uow.images.count()
+            return uow.images.all()
 
     def get(self, actor: Actor, id_or_name: UUID | str) -> Image:
         """One image, by its id or its name.
@@ -133,6 +128,7 @@ class ImageService:
                 created_by=actor.user_name,
             )
             uow.images.add(image)
+            uow.images.tell(RESOURCE_CREATED, image, actor=actor.user_name)
             task = None
             if state is ImageState.FETCHING:
                 task = self._submit_add(uow, actor, image, request, idempotency_key)
@@ -239,7 +235,9 @@ class ImageService:
             self._access.audit.record(
                 uow, actor, "images.upload", subject_of(image_id), sha256=content.digest, bytes=content.file_bytes
             )
-            return uow.images.get(image_id)
+            taken = uow.images.get(image_id)
+            uow.images.tell(RESOURCE_CHANGED, taken, actor=actor.user_name)
+            return taken
 
         return self._database.run(write)
 
@@ -261,6 +259,7 @@ class ImageService:
             uow.serialize_on([CATALOGUE])
             image = uow.images.get(image_id)
             uow.images.remove(image_id, expected_version)
+            uow.images.tell(RESOURCE_REMOVED, image, actor=actor.user_name)
             for running in uow.tasks.search(subject=subject_of(image_id), ended=False):
                 self._access.queue.request_abort(uow, running.id, reason=f"The image {image.name} was deleted.")
             task = None

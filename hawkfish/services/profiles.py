@@ -8,6 +8,7 @@ from uuid import UUID
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_CREATED, RESOURCE_REMOVED
 from hawkfish.domain.profiles import Profile, ProfileShape
 from hawkfish.domain.systems import NewDisk, NewSystem
 from hawkfish.errors import NotFound, PropertyConflict, PropertyMissing
@@ -33,13 +34,7 @@ class ProfileService:
         """All profiles by name."""
         self._access.authorize(actor, "profiles.read")
         with self._database.read() as uow:
-            return [uow.profiles.get(item) for item in uow.profiles.references()]
-
-    def references(self, actor: Actor, *, skip: int = 0, top: int | None = None) -> tuple[list[UUID], int]:
-        """Ids of profiles in the order of their names, and how many there are in all."""
-        self._access.authorize(actor, "profiles.read")
-        with self._database.read() as uow:
-            return uow.profiles.references(skip=skip, top=top), uow.profiles.count()
+            return uow.profiles.all()
 
     def get(self, actor: Actor, id_or_name: UUID | str, revision: int | None = None) -> Profile:
         """One profile in its last revision, or in another one.
@@ -80,6 +75,7 @@ class ProfileService:
             made = replace(shape, image_id=_find_image(uow, image))
             profile_id = uow.profiles.add(name, description, made, actor.user_name)
             self._access.audit.record(uow, actor, "profiles.create", subject_of(profile_id), name=name)
+            uow.profiles.tell(RESOURCE_CREATED, profile_id, name, actor=actor.user_name)
             return uow.profiles.get(profile_id)
 
         return self._database.run(write)
@@ -116,6 +112,7 @@ class ProfileService:
             self._access.audit.record(
                 uow, actor, "profiles.update", subject_of(profile_id), name=profile.name, changed=sorted(changes)
             )
+            uow.profiles.tell(RESOURCE_CHANGED, profile_id, profile.name, actor=actor.user_name)
             return uow.profiles.get(profile_id)
 
         return self._database.run(write)
@@ -135,6 +132,7 @@ class ProfileService:
             profile = uow.profiles.get(profile_id)
             uow.profiles.remove(profile_id, expected_version)
             self._access.audit.record(uow, actor, "profiles.delete", subject_of(profile_id), name=profile.name)
+            uow.profiles.tell(RESOURCE_REMOVED, profile_id, profile.name, actor=actor.user_name)
 
         self._database.run(write)
 

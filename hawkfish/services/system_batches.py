@@ -45,7 +45,7 @@ class BatchCreationVerbs(CreationVerbs):
 
         Args:
             actor: Who asks.
-            pattern: What each is to be; it names its host, has no id and no image, and stays off.
+            pattern: What each is to be; it names its host, has no id no image and no profile, and stays off.
             names: At most `BATCH`.
 
         Returns:
@@ -58,6 +58,8 @@ class BatchCreationVerbs(CreationVerbs):
         host_name = pattern.host
         if host_name is None or pattern.power_on or pattern.id is not None or len(names) > BATCH:
             raise InvalidRequest(f"A batch is at most {BATCH} systems on one host, without ids, that are left off.")
+        if pattern.profile is not None or any(disk.image is not None or disk.image_id for disk in pattern.disks):
+            raise InvalidRequest("The systems of a batch have empty disks and no profile; make others one by one.")
         self._access.authorize(actor, "systems.create", f"host:{host_name}")
         disks = [self._prepare_disk(disk, position) for position, disk in enumerate(pattern.disks)]
 

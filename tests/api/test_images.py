@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from sqlalchemy import event
 
 from tests.api.installation import Api
 from tests.support.file_server import FileServer, Plan
@@ -132,7 +133,34 @@ def test_pruning_is_an_action(api: Api) -> None:
     stray = api.application.settings.image_store / "sha256" / "ab" / ("ab" * 32)
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_bytes(b"nobody's")
-    action = f"{IMAGES}/Actions/HawkFishImageCollection.Prune"
+    action = api.get(IMAGES).json["Actions"]["#HawkFishImageCollection.Prune"]["target"]
+    assert action == f"{IMAGES}/Actions/HawkFishImageCollection.Prune"
     assert api.finish(api.post(action, {"Copies": True})).status_code == 204
     assert not stray.exists()
     assert api.post(action, {"Copies": "all"}).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["Images", "Profiles"])
+def test_a_page_takes_as_many_statements_whatever_its_length(api: Api, kind: str) -> None:
+    path = f"/redfish/v1/Oem/HawkFish/{kind}"
+    shape = {} if kind == "Images" else {"CPU": 1, "MemoryMiB": 64}
+    statements: list[str] = []
+    engine = api.application.database.engine
+
+    def count(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        statements.append(statement)
+
+    def needed() -> int:
+        statements.clear()
+        assert api.get(path, query_string="$expand=.").status_code == 200
+        return sum("hf_images" in item or "hf_profile" in item for item in statements)
+
+    assert api.post(path, {"Name": "counted", **shape}).status_code == 201
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        before = needed()
+        for number in range(3):
+            assert api.post(path, {"Name": f"counted-{number}", **shape}).status_code == 201
+        assert needed() == before > 0
+    finally:
+        event.remove(engine, "before_cursor_execute", count)

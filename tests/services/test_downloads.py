@@ -286,3 +286,28 @@ def test_from_https_nothing_leads_to_http(server, downloader, target):
         secure.plans["/disk.img"] = Plan(b"", status=302, location=server.url("/disk.img"))
         message = refused(downloader, secure.url("/disk.img"), target, verify_certificate=False)
         assert "from https to http" in message
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    "plan",
+    [{"mute": True}, {"silent": True, "cut_after": 1000}, {"silent": True, "cut_after": 1000, "lengthless": True}],
+    ids=["before-its-head", "in-the-middle", "without-a-length"],
+)
+def test_nobody_waits_for_a_silent_server_once_the_download_is_unwanted(target, tls, plan):
+    class UnwantedError(Exception):
+        pass
+
+    begun = time.monotonic()
+
+    def check():
+        if time.monotonic() > begun + 1:
+            raise UnwantedError
+
+    patient = Downloader(DownloadLimits(most_bytes=4 * len(CONTENT), stall_seconds=20, least_rate=1))
+    with FileServer(tls=tls) as server:
+        server.plans["/disk.img"] = Plan(CONTENT, **plan)
+        with pytest.raises(UnwantedError):
+            fetch(patient, server.url("/disk.img"), target, check=check, verify_certificate=False)
+        assert server.count("/disk.img") == 1
+    assert time.monotonic() - begun < 4

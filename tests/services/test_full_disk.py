@@ -39,7 +39,7 @@ def test_a_full_disk_fails_the_task_with_the_reason_and_leaves_nothing(
         images = installation.application.images
         accepted = images.add(SYSTEM_ACTOR, NewImage(name="large", url=server.url("/disk.img")))
         assert isinstance(installation.failed(accepted), StorageFull)
-        assert images.references(SYSTEM_ACTOR) == ([], 0)
+        assert images.all(SYSTEM_ACTOR) == []
 
         waiting = images.add(SYSTEM_ACTOR, NewImage(name="sent"))
         with images.begin_upload(SYSTEM_ACTOR, waiting.subject_id, None) as upload:

@@ -6,12 +6,14 @@ import hashlib
 import re
 import struct
 import threading
+import time
 
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.images import ImageState, NewImage
+from hawkfish.domain.profiles import ProfileShape
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import NewDisk
 from hawkfish.errors import (
@@ -30,6 +32,7 @@ from hawkfish.errors import (
 )
 from hawkfish.plugins.compute import HostStorage
 from hawkfish.services.image_disks import ImageDisks
+from hawkfish.testing.waiting import wait_until
 from tests.services.access import at_once
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import KIB, MIB, READER, empty_qcow2
@@ -166,7 +169,7 @@ def test_what_is_no_usable_image_is_refused_and_leaves_nothing(installation, ser
 
 
 def everything(installation):
-    ids, _ = installation.application.images.references(SYSTEM_ACTOR)
+    ids = [image.id for image in installation.application.images.all(SYSTEM_ACTOR)]
     whole, partial = store(installation)
     return ids, whole, partial
 
@@ -571,3 +574,46 @@ def test_a_host_with_copies_can_be_removed(installation):
     installation.application.hosts.remove(SYSTEM_ACTOR, host.id)
     with pytest.raises(NotFound):
         installation.application.hosts.get(SYSTEM_ACTOR, host.id)
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+def told(installation, subject) -> list[str]:
+    """Names of the events of a subject, the first first."""
+    with installation.application.database.read() as uow:
+        events = uow.events.page(limit=20, subject=subject)
+    return [event.message_id.rpartition(".")[2] for event in reversed(events)]
+
+
+def test_what_becomes_of_an_image_is_told(installation, server):
+    image = upload(installation, content(installation))
+    installation.done(installation.application.images.delete(SYSTEM_ACTOR, image.id))
+    assert told(installation, f"image:{image.id}") == ["ResourceCreated", "ResourceChanged", "ResourceRemoved"]
+    server.plans["/disk.img"] = Plan(content(installation))
+    image = added(installation, url=server.url("/disk.img"))
+    assert told(installation, f"image:{image.id}") == ["ResourceCreated", "ResourceChanged"]
+    failed = add(installation, url=server.url("/absent.img"))
+    installation.failed(failed)
+    assert told(installation, f"image:{failed.subject_id}") == ["ResourceCreated", "ResourceRemoved"]
+
+
+def test_what_becomes_of_a_profile_is_told(installation):
+    profiles = installation.application.profiles
+    shape = ProfileShape(vcpus=1, memory_mib=64)
+    made = profiles.create(SYSTEM_ACTOR, installation.name("profile"), shape, image=None, description="")
+    profiles.revise(SYSTEM_ACTOR, made.id, {"vcpus": 2})
+    profiles.delete(SYSTEM_ACTOR, made.id)
+    assert told(installation, f"profile:{made.id}") == ["ResourceCreated", "ResourceChanged", "ResourceRemoved"]
+
+
+def test_a_download_from_a_silent_server_is_cancelled_at_once(installation, server):
+    before = everything(installation)
+    server.plans["/disk.img"] = Plan(b"", mute=True)
+    accepted = add(installation, url=server.url("/disk.img"))
+    wait_until(lambda: server.count("/disk.img"), "the server being asked", 20)
+    begun = time.monotonic()
+    installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    assert isinstance(installation.failed(accepted), Aborted)
+    assert time.monotonic() - begun < 3
+    assert everything(installation) == before

@@ -7,7 +7,7 @@ import pytest
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.machines import PowerState
 from hawkfish.domain.messages import RESOURCE_CREATED
-from hawkfish.domain.systems import SystemState
+from hawkfish.domain.systems import NewDisk, SystemState
 from hawkfish.errors import InvalidRequest, NoRoom, NotPermitted, PropertyConflict
 from hawkfish.services.observation import Observer
 from tests.support.installation import READER, Installation
@@ -104,7 +104,14 @@ def test_what_a_batch_may_not_be(installation: Installation) -> None:
         create(READER, installation.new(), ["a"])
     with pytest.raises(PropertyConflict):
         create(SYSTEM_ACTOR, installation.new(host="nowhere"), ["a"])
-    for options in ({"host": None}, {"power_on": True}):
+    of_image, of_file = NewDisk(image_id="a"), NewDisk(image="a.img")
+    for options in (
+        {"host": None},
+        {"power_on": True},
+        {"profile": "a"},
+        {"disks": (of_image,)},
+        {"disks": (of_file,)},
+    ):
         with pytest.raises(InvalidRequest):
             create(SYSTEM_ACTOR, installation.new(**options), ["a"])
     with pytest.raises(InvalidRequest):

@@ -21,6 +21,8 @@ class Plan:
 
     Attributes:
         cut_after: Bytes of an answer after which the connection is closed, or (`silent`) nothing more comes.
+        lengthless: The end of the content is the end of the connection.
+        mute: The connection stays open and nothing is said on it.
         drip_seconds: Pause after each byte.
         after_cut: Called when an answer was cut off.
         gate: Waited for, once half of the answer was sent.
@@ -36,6 +38,8 @@ class Plan:
     endless: bool = False
     cut_after: int | None = None
     silent: bool = False
+    mute: bool = False
+    lengthless: bool = False
     drip_seconds: float = 0.0
     after_cut: Callable[[], None] | None = None
     gate: threading.Event | None = None
@@ -106,6 +110,9 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 self._answer(plan)
 
         def _answer(self, plan: Plan) -> None:
+            if plan.mute:
+                server.stopping.wait(30)
+                return
             etag, content, status = plan.etag, plan.content, plan.status
             if status == 200 and etag is not None and self.headers.get("If-None-Match") == etag:
                 self.send_response(304)
@@ -120,7 +127,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
             if plan.chunked or plan.endless:
                 self.send_header("Transfer-Encoding", "chunked")
-            elif status != 204:
+            elif status != 204 and not plan.lengthless:
                 self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             self._send(plan, content[start:])

@@ -83,6 +83,7 @@ class Collection(Resource, Generic[T]):
         title: Its Name.
         fields: What the database can filter by; by anything else, members are read one by one.
         key_type: Whether places are strings or numbers.
+        actions: What can be done with the collection, by names.
     """
 
     collection = True
@@ -91,6 +92,7 @@ class Collection(Resource, Generic[T]):
     title: ClassVar[str]
     fields: ClassVar[Fields] = {}
     key_type: ClassVar[type[Key]] = str
+    actions: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def page(self, actor: Actor, wanted: PageRequest, address: Address) -> Page[T]:
@@ -124,7 +126,7 @@ class Collection(Resource, Generic[T]):
                 send(req, resp, self.document(first.items[0]))
                 return
         check_place(query.after, self.key_type)
-        head = Head(path, self.kind, self.title)
+        head = Head(path, self.kind, self.title, self.actions)
         if query.expand is not None and query.expand.others:
             send_members(req, resp, head, offload(self._whole, actor, query, address))
         else:
@@ -175,11 +177,13 @@ class Head:
         path: Its address.
         kind: Name of its type.
         title: Its Name.
+        actions: What can be done with it, by names.
     """
 
     path: str
     kind: str
     title: str
+    actions: tuple[str, ...] = ()
 
 
 def collection_document(head: Head, page: Page[Any], members: list[dict[str, Any]], query: Query) -> Document:
@@ -198,6 +202,11 @@ def collection_document(head: Head, page: Page[Any], members: list[dict[str, Any
         "Members@odata.count": page.total,
         "Members": members,
     }
+    if head.actions:
+        named = {name: f"{head.kind}.{name}" for name in head.actions}
+        body["Actions"] = {
+            f"#{full}": {"target": f"{head.path}/Actions/{full}", "title": name} for name, full in named.items()
+        }
     if page.next_after is not None:
         body["Members@odata.nextLink"] = next_link(head.path, query, page.next_after)
     return Document(body)

@@ -67,6 +67,7 @@ class ImageCollectionResource(Collection[Image]):
     path = links.IMAGES
     kind = "HawkFishImageCollection"
     title = "Images"
+    actions = ("Prune",)
 
     def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Image]:
         """The images by name."""

@@ -22,12 +22,14 @@ class ShownSchema(Schema):
         type_name: Its type within its namespace; None for an object within another.
         resource: Whether it has an address of its own.
         actions: Names of its actions with what they do.
+        collection_actions: The same of its collection.
     """
 
     namespace: ClassVar[str | None] = None
     type_name: ClassVar[str] = ""
     resource: ClassVar[bool] = False
     actions: ClassVar[dict[str, str]] = {}
+    collection_actions: ClassVar[dict[str, str]] = {}
 
 
 class Link(fields.Field[Any]):
@@ -299,6 +301,9 @@ class ShownImage(ShownSchema):
 
     namespace = type_name = "HawkFishImage"
     resource = True
+    collection_actions: ClassVar[dict[str, str]] = {
+        "Prune": "Removes contents, and copies on hosts, that nobody needs any more."
+    }
 
     Description = _text("What people say of it.")
     State = _one_of(ImageState, "Whether its content is there.")

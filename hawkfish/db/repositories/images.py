@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.images import (
@@ -18,6 +18,7 @@ from hawkfish.db.models.images import (
 )
 from hawkfish.db.models.systems import SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.domain.images import Image, ImageContent, ImageCopy, ImageState, KnownDownload
+from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.systems import SystemState
 from hawkfish.errors import AlreadyExists, InUse, NotFound
 
@@ -34,14 +35,14 @@ class ImageRepository:
 
     # --- images --------------------------------------------------------------------------------------------------
 
-    def references(self, *, skip: int = 0, top: int | None = None) -> list[UUID]:
-        """Ids of images in the order of their names."""
-        statement = select(ImageRow.id).order_by(ImageRow.name_key).offset(skip).limit(top)
-        return [UUID(item) for item in self._session.scalars(statement)]
-
-    def count(self) -> int:
-        """How many there are."""
-        return int(self._session.scalar(select(func.count()).select_from(ImageRow)) or 0)
+    def all(self) -> list[Image]:
+        """All images in the order of their names."""
+        rows = self._session.execute(
+            select(ImageRow, ImageContentRow)
+            .outerjoin(ImageContentRow, ImageContentRow.digest == ImageRow.digest)
+            .order_by(ImageRow.name_key)
+        )
+        return [_to_image(row, content) for row, content in rows]
 
     def find(self, id_or_name: UUID | str) -> Image | None:
         """An image by its id, or by its name whatever the case; the id wins."""
@@ -67,6 +68,10 @@ class ImageRepository:
                 f"There is no image {id_or_name}; see `hawkfish images ls`.", kind="HawkFishImage", id=str(id_or_name)
             )
         return image
+
+    def tell(self, message: EventMessage, image: Image, *, actor: str | None = None) -> None:
+        """Writes down what happened to an image."""
+        self._uow.events.add(message, f"image:{image.id}", actor=actor, data={"name": image.name})
 
     def add(self, image: Image) -> None:
         """Adds an image.

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from hawkfish.db.models.images import ProfileRevisionRow, ProfileRow, SystemProfileRow
 from hawkfish.db.repositories.systems import attachment_from_json, attachment_to_json
 from hawkfish.domain.machines import NetworkInterfaceModel
+from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.profiles import Profile, ProfileShape
 from hawkfish.domain.systems import NewNetworkInterface, ProfileUse
 from hawkfish.errors import AlreadyExists, InUse, NotFound
@@ -28,14 +29,25 @@ class ProfileRepository:
         self._uow = uow
         self._session = uow.session
 
-    def references(self, *, skip: int = 0, top: int | None = None) -> list[UUID]:
-        """Ids of profiles in the order of their names."""
-        statement = select(ProfileRow.id).order_by(ProfileRow.name_key).offset(skip).limit(top)
-        return [UUID(item) for item in self._session.scalars(statement)]
+    def all(self) -> list[Profile]:
+        """All profiles in their last revisions, in the order of their names."""
+        rows = self._session.execute(
+            select(ProfileRow, ProfileRevisionRow)
+            .join(ProfileRevisionRow, ProfileRevisionRow.profile_id == ProfileRow.id)
+            .where(ProfileRevisionRow.revision == ProfileRow.revision)
+            .order_by(ProfileRow.name_key)
+        ).all()
+        counted = self._session.execute(
+            select(ProfileRevisionRow.profile_id, func.count())
+            .join(SystemProfileRow, SystemProfileRow.revision_id == ProfileRevisionRow.id)
+            .group_by(ProfileRevisionRow.profile_id)
+        )
+        systems = {profile_id: int(count) for profile_id, count in counted}
+        return [_to_profile(row, shape, systems.get(row.id, 0)) for row, shape in rows]
 
-    def count(self) -> int:
-        """How many there are."""
-        return int(self._session.scalar(select(func.count()).select_from(ProfileRow)) or 0)
+    def tell(self, message: EventMessage, profile_id: UUID, name: str, *, actor: str) -> None:
+        """Writes down what happened to a profile."""
+        self._uow.events.add(message, f"profile:{profile_id}", actor=actor, data={"name": name})
 
     def find(self, id_or_name: UUID | str, revision: int | None = None) -> Profile | None:
         """A profile by its id, or by its name whatever the case; its last revision, or another one."""
