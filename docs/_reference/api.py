@@ -68,7 +68,7 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/Accounts(/Members)?", {"GET": "accounts.list", "POST": "accounts.create"}),
     (r".*/Accounts/[^/]+", {"GET": "accounts.read", "PATCH": "accounts.update", "DELETE": "accounts.delete"}),
     (r".*/Audit(/[^/]+)?", {"GET": "audit.read"}),
-    (r".*/Plugins(/[^/]+)?", {"GET": "plugins.read"}),
+    (r".*/Plugins(/.+)?", {"GET": "plugins.read"}),
 )
 """Which verb of the services a method asks for."""
 
