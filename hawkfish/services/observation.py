@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -47,13 +47,14 @@ class Observer:
         self._watch = watch
         self._down_after = timedelta(seconds=down_seconds)
         self._answered_at: datetime | None = None
+        self._settled: dict[UUID, tuple[int, MachineObservation | None]] = {}
 
     def sweep(self, host_id: UUID) -> bool:
         """Compares all that is recorded of a host with what it runs. False if it did not answer, which is recorded."""
         host = self._drivers.host(host_id)
         # Read before looking: what a task writes meanwhile is newer than what was seen, and stays.
         with self._database.read() as uow:
-            systems = [system for system in uow.systems.on_host(host_id) if system.state is SystemState.READY]
+            versions = uow.systems.versions_on_host(host_id)
         began = time.monotonic()
         try:
             driver = self._drivers.driver_of(host)
@@ -72,11 +73,35 @@ class Observer:
             return False
         self._answered_at = datetime.now(UTC)
         metrics.HOST_SWEEP_SECONDS.labels(host.name).observe(time.monotonic() - began)
-        self._record(host, facts, [(system, machines.get(system.id)) for system in systems])
+        self._record(host, facts, self._news(versions, machines))
         return True
 
-    def _record(self, host: Host, facts: HostFacts, seen: Sequence[tuple[System, MachineObservation | None]]) -> None:
-        news = [(system, machine) for system, machine in seen if _is_news(system, machine)]
+    def _news(
+        self, versions: Mapping[UUID, int], machines: Mapping[UUID, MachineObservation]
+    ) -> list[tuple[System, MachineObservation | None]]:
+        """The systems whose records differ from what was seen.
+
+        A system of a version that agreed with the same sight before agrees again, and is not read: most are such.
+        """
+        seen = {system_id: (version, machines.get(system_id)) for system_id, version in versions.items()}
+        unsettled = [system_id for system_id, sight in seen.items() if self._settled.get(system_id) != sight]
+        systems: list[System] = []
+        if unsettled:
+            with self._database.read() as uow:
+                systems = uow.systems.of_ids(unsettled)
+        # What was changed since its version was read is newer than what was seen, and is looked at in the next sweep.
+        news = [
+            (system, seen[system.id][1])
+            for system in systems
+            if system.version == versions[system.id] and _is_news(system, seen[system.id][1])
+        ]
+        changing = {system.id for system, _ in news}
+        agreed = {system.id for system in systems if system.version == versions[system.id]} - changing
+        kept = seen.keys() - set(unsettled)
+        self._settled = {system_id: seen[system_id] for system_id in kept | agreed}
+        return news
+
+    def _record(self, host: Host, facts: HostFacts, news: Sequence[tuple[System, MachineObservation | None]]) -> None:
         settled = host.state is HostState.UP and host.facts == facts
         lately = host.seen_at is not None and datetime.now(UTC) - host.seen_at < SEEN_EVERY
         if not news and settled and lately:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import HostState
 from hawkfish.domain.machines import MachineStamp, PowerState
@@ -174,3 +175,37 @@ def test_looking_where_nothing_changed_changes_no_version(installation):
     assert observer.sweep(system.host_id)
     observer.machine(system.host_id, system.id)
     assert installation.get(system).version == version
+
+
+def test_what_agreed_before_is_not_read_again_and_every_change_still_shows(calm, monkeypatch):
+    """The sweep of many systems costs little, and misses nothing for it."""
+    first, second = calm.create(), calm.create()
+    application = calm.application
+    observer = Observer(application.database, application.drivers)
+    read = []
+    of_ids = SystemRepository.of_ids
+
+    def counting(repository, ids):
+        read.append(set(ids))
+        return of_ids(repository, ids)
+
+    monkeypatch.setattr(SystemRepository, "of_ids", counting)
+    host_id = first.host_id
+    assert observer.sweep(host_id)
+    assert {first.id, second.id} <= read.pop()
+    assert observer.sweep(host_id)  # what was news is read once more
+    read.clear()
+    assert observer.sweep(host_id)
+    assert read == []  # all agreed
+    # The record changes, the machine does not.
+    with application.database.write() as uow:
+        uow.systems.mark_stale(host_id)
+    assert observer.sweep(host_id)
+    assert {first.id, second.id} <= read.pop()
+    assert not calm.get(first).stale
+    # The machine changes, the record does not.
+    assert observer.sweep(host_id)
+    read.clear()
+    application.drivers.driver(host_id).start_machine(second.id, None)
+    assert observer.sweep(host_id)
+    assert calm.get(second).power_state is PowerState.ON

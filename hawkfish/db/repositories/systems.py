@@ -73,6 +73,9 @@ REACHED: Mapping[PowerState, PowerState] = {
 }
 ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": NamedNetwork, "bridge": Bridge, "user": UserMode}
 
+VERSIONS_ON_HOST = select(SYSTEMS.c.id, SYSTEMS.c.version).where(
+    SYSTEMS.c.host_id == bindparam("on_host"), SYSTEMS.c.state == SystemState.READY
+)
 STAMP = (
     select(SystemRow.version, HostRow.version.label("host_version"))
     .join(HostRow, HostRow.id == SystemRow.host_id)
@@ -177,6 +180,11 @@ class SystemRepository:
         """Versions of the system and of its host: while they stay, so does all that the system shows. None where there is none."""
         row = self._session.execute(STAMP, {"system_id": system_id}).one_or_none()
         return None if row is None else (row[0], row[1])
+
+    def versions_on_host(self, host_id: UUID) -> dict[UUID, int]:
+        """The versions of all systems of a host that are READY: enough to know which of them have changed."""
+        rows = self._session.connection().execute(VERSIONS_ON_HOST, {"on_host": str(host_id)})
+        return {UUID(system_id): version for system_id, version in rows}
 
     def on_host(self, host_id: UUID) -> list[System]:
         """All systems of a host."""
