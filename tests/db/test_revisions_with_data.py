@@ -8,14 +8,27 @@ from alembic import command
 from hawkfish.db import Database
 from hawkfish.db.database import _alembic_config
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Role
-from tests.support.installation import open_installation
+from hawkfish.domain.images import NewImage
+from hawkfish.domain.profiles import ProfileShape
+from tests.support.installation import MIB, open_installation
 
 
 @pytest.fixture
 def used_database(database_url, tmp_path):
-    """A database with an account, a host, a pool, a running system with a disk and a picture, and their tasks."""
+    """A database with an account, a host, a pool, a running system with a disk and a picture, and their tasks.
+
+    There is an image, too, and a profile that names it, and a system that was made after the profile.
+    """
     with open_installation(tmp_path, database_url) as installation:
         installation.application.accounts.create(SYSTEM_ACTOR, "keeper", "Quiet-Harbour-41", Role.OPERATOR)
+        image_id = installation.application.images.add(SYSTEM_ACTOR, NewImage(name="disk")).subject_id
+        with installation.application.images.begin_upload(SYSTEM_ACTOR, image_id, None) as upload:
+            upload.write(b"x" * MIB)
+            upload.finish()
+        shape = ProfileShape(vcpus=1, memory_mib=64)
+        installation.application.profiles.create(SYSTEM_ACTOR, "node", shape, image="disk", description="")
+        shaped = installation.create(name="node1", profile="node", disks=())
+        assert (shaped.profile.revision, shaped.disks[0].capacity_bytes) == (1, MIB)
         system = installation.create(name="web1", power_on=True)
         installation.done(installation.application.systems.screenshot(SYSTEM_ACTOR, system.id))
     database = Database(database_url)
@@ -45,3 +58,16 @@ def test_each_revision_can_be_taken_back_and_made_again_with_data_in_it(used_dat
     used_database.downgrade("base")
     used_database.upgrade()
     assert used_database.check().ok
+
+
+def test_without_images_and_profiles_what_was_made_of_them_stays(used_database):
+    with used_database.read() as uow:
+        before = uow.systems.get("node1")
+    used_database.downgrade("0007")
+    used_database.upgrade()
+    assert used_database.check().ok
+    with used_database.read() as uow:
+        after = uow.systems.get("node1")
+        assert (uow.images.all(), uow.profiles.all()) == ([], [])
+    assert (after.profile, after.disks[0].image_digest) == (None, None)
+    assert [disk.volume_name for disk in after.disks] == [disk.volume_name for disk in before.disks]
