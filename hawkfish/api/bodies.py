@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import falcon
 
 from hawkfish.api.errors import ProtocolError, shown
-from hawkfish.errors import BodyTooLarge, MalformedJson, PropertyInvalidFormat, UnsupportedMediaType
+from hawkfish.errors import BodyTooLarge, InvalidRequest, MalformedJson, PropertyInvalidFormat, UnsupportedMediaType
 
 MAX_DEPTH = 32
 MAX_ITEMS = 10_000
@@ -42,8 +44,28 @@ def read_object(req: falcon.Request, limit: int, *, optional: bool = False) -> d
     return cleaned
 
 
+@contextmanager
+def broken_off() -> Iterator[None]:
+    """Tells of a body that the server cannot read to its end: it breaks off, or its chunks are none.
+
+    Raises:
+        InvalidRequest: That; it is the sender's mistake and none of the service.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InvalidRequest(
+            "The body breaks off, or is not divided into chunks as HTTP wants; send it again."
+        ) from error
+
+
 def _read(req: falcon.Request, limit: int) -> bytes:
     """Reads at most one byte more than the limit, whatever the headers promise."""
+    with broken_off():
+        return _read_pieces(req, limit)
+
+
+def _read_pieces(req: falcon.Request, limit: int) -> bytes:
     length = req.content_length
     if length is not None:
         if length > limit:

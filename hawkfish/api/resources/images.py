@@ -9,6 +9,7 @@ import falcon
 
 from hawkfish.api import links
 from hawkfish.api.accepted import idempotency_key, settle
+from hawkfish.api.bodies import broken_off
 from hawkfish.api.documents import Document, expected_version, send
 from hawkfish.api.offload import offload, within
 from hawkfish.api.resources.base import Address, Collection, Resource, not_none, paged, timestamp
@@ -155,7 +156,12 @@ class ImageContentResource(ImagePart):
         """The body, never more of it in memory than one piece; a sender that falls silent is not waited for."""
         stream = req.bounded_stream if req.content_length is not None else req.stream
         seconds = self.application.settings.download_stall_seconds
-        while piece := within(seconds, lambda: stream.read(PIECE), _fallen_silent(seconds)):
+
+        def read() -> bytes:
+            with broken_off():
+                return bytes(stream.read(PIECE))
+
+        while piece := within(seconds, read, _fallen_silent(seconds)):
             yield piece
 
 

@@ -1,0 +1,111 @@
+"""What arrives at the socket of gunicorn and is no proper request: the service answers others all the while."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.api.installation import prepare
+from tests.api.live import gunicorn
+
+PATH = "/redfish/v1/"
+PATIENCE_SECONDS = 5.0
+SLOW_CLIENTS = 50
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of an API of this module's own, and its log."""
+    data_dir: Path = tmp_path_factory.mktemp("hostile")
+    prepare(data_dir, tls=False)
+    with gunicorn(data_dir) as address:
+        yield address, data_dir / "gunicorn.log"
+
+
+def connect(url: str) -> socket.socket:
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname, address.port), timeout=PATIENCE_SECONDS)
+
+
+def exchange(url: str, content: bytes) -> bytes:
+    """Sends bytes, and gives whatever comes until the other side closes or falls silent."""
+    received = b""
+    with connect(url) as connection, contextlib.suppress(OSError):
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_WR)
+        while piece := connection.recv(65536):
+            received += piece
+    return received
+
+
+def healthy(url: str) -> float:
+    """Seconds that an ordinary request took, which must be answered."""
+    began = time.monotonic()
+    assert httpx.get(url + PATH, timeout=PATIENCE_SECONDS, trust_env=False).status_code == 200
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"\r\n\r\n", b"GET\r\n\r\n", b"GET /redfish\r\n", b"GET /redfish HTTP/9.9\r\n\r\n", b"\x00" * 500),
+        *(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xa5" * 500, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        b"GET " + b"/" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /redfish HTTP/1.1\r\n" + b"X-Flood: " + b"x" * 200_000 + b"\r\n\r\n",
+        b"GET /redfish HTTP/1.1\r\n" + b"X-Many: x\r\n" * 20_000 + b"\r\n",
+        b"GET /redfish HTTP/1.1\r\nHost: x\r\nno colon here\r\n\r\n",
+        b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nContent-Length: minus one\r\n\r\n",
+        b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nhello",
+        b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /redfish/\xff\xfe HTTP/1.1\r\nHost: \xff\r\n\r\n",
+    ],
+    ids=lambda content: repr(content[:40]),
+)
+def test_a_broken_request_is_refused_and_leaves_no_traceback_of_ours(served: tuple[str, Path], content: bytes) -> None:
+    url, log = served
+    answer = exchange(url, content)
+    assert b" 500 " not in answer[:40]
+    assert b"Traceback" not in answer
+    assert healthy(url) < PATIENCE_SECONDS
+    # The server itself prints one for a request of more than a hundred headers, which never reaches the service.
+    assert "/hawkfish/api/" not in log.read_text("utf-8", "replace")
+
+
+def test_a_body_with_two_lengths_hides_no_second_request(served: tuple[str, Path]) -> None:
+    url, _ = served
+    hidden = b"GET /redfish HTTP/1.1\r\nHost: hidden\r\nConnection: close\r\n\r\n"
+    head = b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    for lengths in (
+        b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n",
+        b"Content-Length: 0\r\nContent-Length: 6\r\n",
+    ):
+        answer = exchange(url, head + lengths + b"\r\n0\r\n\r\nX" + hidden)
+        assert b'"v1"' not in answer, lengths
+
+
+def test_pipelined_requests_are_answered_one_by_one(served: tuple[str, Path]) -> None:
+    url, _ = served
+    request = b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = exchange(url, request * 20 + request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answer.count(b"HTTP/1.1 200") == 21
+
+
+def test_slow_clients_keep_nobody_waiting(served: tuple[str, Path]) -> None:
+    url, _ = served
+    with contextlib.ExitStack() as opened:
+        slow = [opened.enter_context(connect(url)) for _ in range(SLOW_CLIENTS)]
+        for connection in slow:
+            connection.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n")
+        for number in range(10):
+            for connection in slow:
+                connection.sendall(b"X-Slow-%d: x\r\n" % number)
+            assert healthy(url) < PATIENCE_SECONDS
