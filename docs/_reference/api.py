@@ -138,6 +138,7 @@ def _begins(path: str, beginnings: tuple[str, ...]) -> bool:
 
 def _introduction() -> Iterator[str]:
     yield from (
+        *("---", "tocdepth: 2", "---", ""),
         "# API",
         "",
         "The API is Redfish (DSP0266), at `/redfish/v1/`. A session (`POST /redfish/v1/SessionService/Sessions`, then the header",
@@ -180,9 +181,11 @@ def _introduction() -> Iterator[str]:
 
 def _address(path: str, resource: type[Resource]) -> Iterator[str]:
     yield from (f"### `{path}`", "")
-    kind = _kind(path, resource)
-    if kind:
-        yield from (f"Type: `{kind}`.", "")
+    about = _about(resource)
+    if kind := _kind(path, resource):
+        about = f"Type: `{kind}`. {about}"
+    if about:
+        yield from (about.strip(), "")
     for method in resource.allow:
         if method == "HEAD":
             continue
@@ -196,6 +199,13 @@ def _address(path: str, resource: type[Resource]) -> Iterator[str]:
         schema = body_of(getattr(resource, f"on_{method.lower()}")) if method in {"POST", "PATCH"} else None
         if schema is not None and schema().fields:
             yield from (f"Body of {method}:", "", *_table(schema), "")
+
+
+def _about(resource: type[Resource]) -> str:
+    """What a resource says of itself beyond its address."""
+    text = " ".join((inspect.getdoc(resource) or "").partition("\n\n")[0].split())
+    text = re.sub(r"^/\S+[:.]", "", text).strip()
+    return text[:1].upper() + text[1:]
 
 
 def _kind(path: str, resource: type[Resource]) -> str:

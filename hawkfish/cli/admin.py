@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hawkfish.cli.base import ShowCommand
 from hawkfish.cli.errors import ExitCode
 from hawkfish.cli.output import YesNo
+
+if TYPE_CHECKING:
+    from hawkfish.config import Settings
 
 COLUMNS = ("Database", "Found", "Needed", "Up To Date")
 
@@ -34,7 +37,8 @@ class DatabaseCommand(ShowCommand):
         from hawkfish.config import load_settings
         from hawkfish.db.database import Database
 
-        database = Database(load_settings(data_dir=parsed_args.data_dir).database_url)
+        settings = load_settings(data_dir=parsed_args.data_dir)
+        database = Database(settings.database_url)
         try:
             shown = database.url.render_as_string(hide_password=True)
             if not upgrade and database.is_sqlite and not database.path.exists():
@@ -46,14 +50,29 @@ class DatabaseCommand(ShowCommand):
             status = database.check()
         finally:
             database.close()
+        if upgrade:
+            self._ensure_administrator(settings)
         self.code = ExitCode.OK if status.ok else ExitCode.FAILED
         return COLUMNS, (shown, status.found or "(empty)", status.needed, YesNo(status.ok))
+
+    def _ensure_administrator(self, settings: Settings) -> None:
+        """Whoever starts API and worker apart, never by `serve`, needs an account to log in with, too."""
+        from hawkfish.bootstrap import Application
+
+        application = Application.open(settings)
+        try:
+            made = application.accounts.ensure_administrator(settings.admin_password)
+        finally:
+            application.close()
+        if made is not None:
+            self.app.note(f"The account {made.user_name} was made with the password {made.password}; it is shown once.")
 
 
 class UpgradeDatabase(DatabaseCommand):
     """Bring the schema of the database to what this version needs.
 
-    Stop the service first when the version changes. Run twice, it does nothing the second time.
+    It also makes the account admin where there is none, with the password in HF_ADMIN_PASSWORD, else with a random one that it shows
+    once. Stop the service first when the version changes. Run twice, it does nothing the second time.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:

@@ -27,6 +27,8 @@ COMMAND_SECONDS = 60.0
 PASSWORD = "Of-the-reader-1"
 PRINTED_ADDRESS = "127.0.0.1:8443"
 SERVICE = re.compile(r"^(?:\w+=\S+ )*(?:\.venv/bin/)?hawkfish (?P<name>serve|api|worker|simulator)\b")
+OF_A_SERVICE = re.compile(r"\bhawkfish (?!admin\b)|\bcurl\b")
+OF_AN_INSTALLATION = re.compile(re.escape(PRINTED_ADDRESS) + r"|HF_DATA_DIR")
 FAILED = re.compile(r"^hawkfish: (?!warning:)", re.MULTILINE)
 PYTHON = """
 import sys, traceback
@@ -185,12 +187,12 @@ class Reader:
 
     def _command(self, block, command):
         text = command.text
+        self._password = (re.findall(r"HF_ADMIN_PASSWORD=(\S+)", text) or [self._password])[0]
         if service := SERVICE.match(text):
             output, code = self._start(text, service["name"]), 0
         else:
-            if not self._services and re.search(r"\b(hawkfish|curl)\b", text):
-                self._start("hawkfish serve --simulated-host lab", "serve")
-                self._shell.run(f"HF_USERNAME=admin HF_PASSWORD={PASSWORD} hawkfish login")
+            if OF_A_SERVICE.search(text):
+                self._need_service()
             if re.search(r"\bhawkfish login$", text.partition("#")[0].strip()):
                 text = f"HF_USERNAME=admin HF_PASSWORD={shlex.quote(self._password)} {text}"  # it would ask
             text = re.sub(r"-u (\w+)(?= )", lambda found: f"-u {found[1]}:{self._password}", text)  # curl would, too
@@ -201,10 +203,15 @@ class Reader:
         if command.output and not matches(command.output, output):
             raise Failure(f"{block}: $ {command.text}\nthe page shows\n{command.output}\n\nand there was\n{output}")
 
+    def _need_service(self):
+        """Pages that start no service of their own are about one that runs, and that the reader is logged in to."""
+        if not self._services:
+            self._start("hawkfish serve --simulated-host lab", "serve")
+            self._shell.run(f"HF_USERNAME=admin HF_PASSWORD={PASSWORD} hawkfish login")
+
     def _start(self, text, name):
         """Starts a service as in another terminal, and waits until it is ready."""
         environment = self._exported()
-        self._password = (re.findall(r"HF_ADMIN_PASSWORD=(\S+)", text) or [environment["HF_ADMIN_PASSWORD"]])[0]
         if name in {"serve", "api"}:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -240,6 +247,8 @@ class Reader:
     # --- other blocks --------------------------------------------------------------------------------------------
 
     def _run_python(self, block):
+        if OF_AN_INSTALLATION.search(block.text):
+            self._need_service()
         if self._python is None:
             words = [sys.executable, "-u", "-c", PYTHON]
             self._python = Interpreter(words, "{file} {end}\n", self._folder, self._exported())

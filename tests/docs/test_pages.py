@@ -5,9 +5,20 @@ import pytest
 from tests.docs.blocks import PAGES, blocks_of
 from tests.docs.reader import NEVER_RUN, Reader
 
+ON_POSTGRESQL = "docs/how-to/postgresql.md"
+
 NOT_RUN = [
     ("README.md", "it installs packages; the tests run scripts/demo.py"),
     ("README.md", "the suite runs examples/gunicorn.sh, which holds it"),
+    ("docs/how-to/backup-and-upgrade.md", "it needs a PostgreSQL of your own"),
+    ("docs/how-to/backup-and-upgrade.md", "it installs packages"),
+    ("docs/how-to/clients.md", "it needs an Ironic; the suite drives systems by sushy, Ironic's library"),
+    ("docs/how-to/events.md", "the suite installs a plugin like it, tests/fixtures_plugins/listener"),
+    ("docs/how-to/libvirt-hosts.md", "it needs a libvirtd; the tests of the driver have their own"),
+    ("docs/how-to/libvirt-hosts.md", "it needs a second machine"),
+    ("docs/how-to/lost-hosts.md", "it needs a host that is gone; tests/services/test_forgotten_hosts.py has one"),
+    ("docs/how-to/postgresql.md", "it makes an account and a database of a server"),
+    ("docs/how-to/troubleshooting.md", "where the log goes is the installation's affair"),
     ("docs/performance.md", "it takes minutes and has its own tests"),
     ("docs/tutorial.md", "this very installation runs the tests"),
     ("examples/container/README.md", "it needs podman and a registry"),
@@ -21,12 +32,18 @@ def pages_to_follow():
     for page in PAGES:
         kinds = {block.kind for block in blocks_of(page) if not block.not_run} - NEVER_RUN
         if kinds:
-            yield pytest.param(page, marks=[pytest.mark.slow] if "console" in kinds else [])
+            marks = [pytest.mark.slow] if "console" in kinds else []
+            marks += [pytest.mark.needs_postgresql] if page == ON_POSTGRESQL else []
+            yield pytest.param(page, marks=marks)
 
 
 @pytest.mark.parametrize("page", list(pages_to_follow()))
-def test_a_page_can_be_followed(tmp_path, page):
-    reader = Reader(tmp_path)
+def test_a_page_can_be_followed(tmp_path, request, page):
+    printed = {}
+    if page == ON_POSTGRESQL:
+        server = request.getfixturevalue("postgresql")
+        printed = {"postgresql+psycopg://hawkfish@db.example/hawkfish": server.url(server.create())}
+    reader = Reader(tmp_path, printed)
     try:
         for block in blocks_of(page):
             if not block.not_run:
