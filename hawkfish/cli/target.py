@@ -58,8 +58,9 @@ def find_target(options: argparse.Namespace, environment: Mapping[str, str] | No
     ca_file = (
         options.ca_file
         or variables.get("HF_CA_FILE")
-        or (context.ca_file if context else None)
+        # What runs here now knows best: a saved context may be of an installation whose data directory is gone.
         or (local.get("ca_file") if is_local else None)
+        or (context.ca_file if context else None)
     )
     return Target(
         url=url,

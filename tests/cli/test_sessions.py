@@ -1,11 +1,15 @@
 """Contexts and sessions."""
 
+import argparse
 import json
 import os
 import stat
 
 import httpx
 import pytest
+
+from hawkfish.cli.contexts import Context, ContextStore
+from hawkfish.cli.target import find_target
 
 from .fake import SYSTEM_PATH, TOKEN, URL, Fake, error, ok, run, system
 
@@ -127,6 +131,19 @@ def test_the_service_of_this_machine_is_found_by_its_ready_file(home):
     (data / "ready.json").write_text(json.dumps(ready | {"pid": 2**22 + 1}))
     assert run(None, "context", "rm", "hawkfish.test:8443").code == 0
     assert run(fake, "systems", "ls").code == 6
+
+
+def test_what_runs_here_now_is_trusted_over_what_was_saved(home):
+    save = ContextStore()
+    with save.changing() as change:
+        change.contexts = change.contexts.with_context(Context(name="before", url=URL, ca_file="/gone/ca.crt"))
+    data = home / "data"
+    data.mkdir()
+    ready = {"url": URL, "username": "admin", "ca_file": "/new/ca.crt", "pid": os.getpid()}
+    (data / "ready.json").write_text(json.dumps(ready))
+    options = argparse.Namespace(context=None, url=None, ca_file=None)
+    assert str(find_target(options).ca_file) == "/new/ca.crt"
+    assert str(find_target(argparse.Namespace(**vars(options) | {"ca_file": "/given"})).ca_file) == "/given"
 
 
 def test_a_spoilt_contexts_file_is_one_line(contexts_file):

@@ -238,11 +238,15 @@ class Reader:
     def _is_ready(self, name, log):
         if name in {"serve", "simulator"}:
             return "systems ls" in log.read_text() or (name == "simulator" and "answers" in log.read_text())
+        address = f"https://{self._printed[PRINTED_ADDRESS]}"
         try:
-            path = "readyz" if name == "worker" else "healthz"
-            return httpx.get(f"https://{self._printed[PRINTED_ADDRESS]}/{path}", verify=False).status_code == 200
+            if name == "api":
+                return httpx.get(f"{address}/healthz", verify=False).status_code == 200
+            metrics = httpx.get(f"{address}/metrics", verify=False, auth=("admin", self._password)).text
         except httpx.HTTPError:
             return False
+        self_and_before = sum("worker" in process.args[-1] for process in self._services)
+        return f"hawkfish_workers {self_and_before}.0" in metrics
 
     # --- other blocks --------------------------------------------------------------------------------------------
 
