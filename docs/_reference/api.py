@@ -76,6 +76,7 @@ LOGIN_ONLY = (
     r"/redfish/v1/(AccountService|SessionService|TaskService)",
     r".*/Roles(/[^/]+)?",
     r".*/(Managers|Chassis)(/[^/]+)?",
+    r".*/Chassis/[^/]+/Drives(/[^/]+)?",
     r".*/Chassis/[^/]+/Drives(/.+)?",
     r".*/LogServices(/[^/]+)?",
     r".*/Systems/[^/]+/(Processors|Memory|EthernetInterfaces|Storage)(/.+)?",
