@@ -90,6 +90,10 @@ class DriveSpec:
     medium: ConnectionInfo | None = None
 
 
+USUAL_DRIVES = (DriveSpec(),)
+"""What every machine has unless it is asked for something else."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamedNetwork:
     """A network that the hypervisor's manager keeps, by name."""
@@ -160,7 +164,7 @@ class MachineSpec:
     stamp: MachineStamp
     firmware: Firmware = Firmware.UEFI
     disks: tuple[DiskSpec, ...] = ()
-    drives: tuple[DriveSpec, ...] = (DriveSpec(),)
+    drives: tuple[DriveSpec, ...] = USUAL_DRIVES
     network_interfaces: tuple[NetworkInterfaceSpec, ...] = ()
     boot_order: tuple[BootDevice, ...] = (BootDevice.DISK, BootDevice.CD, BootDevice.NETWORK)
     graphics: bool = True

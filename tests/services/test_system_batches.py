@@ -44,6 +44,8 @@ def test_a_batch_is_real_systems(installation: Installation, options: str) -> No
         events = [event for event in uow.events.page(limit=1000) if event.task_id == task.id]
     created = {event.subject: event.data["name"] for event in events if event.message_id == RESOURCE_CREATED.id}
     assert created == {f"system:{system.id}": system.name for system in systems}
+    with installation.application.database.read() as uow:
+        assert uow.tasks.get(task.id).results == {"define": {"others": {}}}
     seen = installation.machine(systems[7])
     assert [system.observed for system in systems if system.id == seen.id] == [seen.facts]
     assert installation.start(systems[3]).power_state is PowerState.ON

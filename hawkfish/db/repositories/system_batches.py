@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.repositories.events import Happened
 from hawkfish.db.repositories.systems import SYSTEMS, attachment_to_json
-from hawkfish.domain.machines import MachineFacts, PowerState
+from hawkfish.domain.machines import USUAL_DRIVES, MachineFacts, PowerState
 from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import AlreadyExists
@@ -155,7 +155,7 @@ class SystemBatchRepository:
             self._session.connection().execute(OBSERVE, seen)
 
     def expected_facts(self, system_ids: Collection[UUID]) -> dict[UUID, MachineFacts]:
-        """What hypervisors say of new machines, which have no drives, if they are as their systems are recorded."""
+        """What hypervisors say of new machines, whose drives are empty, if they are as their systems are recorded."""
         ids = _texts(system_ids)
         disks = self._lists(VolumeAttachmentRow, VolumeAttachmentRow.disk_id, ids)
         addresses = self._lists(NetworkInterfaceRow, NetworkInterfaceRow.mac_address, ids)
@@ -169,6 +169,7 @@ class SystemBatchRepository:
                 memory_mib=row.memory_mib,
                 disk_ids=tuple(disks[row.id]),
                 mac_addresses=tuple(addresses[row.id]),
+                media=tuple((drive.id, None) for drive in USUAL_DRIVES),
             )
             for row in rows
         }

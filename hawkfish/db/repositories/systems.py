@@ -126,8 +126,8 @@ class SystemRepository:
 
     def page(self, wanted: PageRequest) -> Page[System]:
         """Systems in the order of their names."""
-        statement = narrow(self._uow, select(SystemRow), wanted.condition, COLUMNS)
-        rows = self._session.scalars(cut(statement, wanted, SystemRow.name_key)).all()
+        statement = narrow(self._uow, select(SYSTEMS), wanted.condition, COLUMNS)
+        rows = self._session.execute(cut(statement, wanted, SystemRow.name_key)).all()
         return to_page(rows, wanted, self.count(wanted.condition), lambda row: row.name_key, self._to_systems)
 
     def references(self, wanted: PageRequest) -> Page[UUID]:
@@ -145,8 +145,8 @@ class SystemRepository:
 
     def of_ids(self, ids: Collection[UUID]) -> list[System]:
         """Those of some systems that are there, by name."""
-        statement = select(SystemRow).where(SystemRow.id.in_([str(item) for item in ids])).order_by(SystemRow.name_key)
-        return self._to_systems(self._session.scalars(statement).all())
+        statement = select(SYSTEMS).where(SYSTEMS.c.id.in_([str(item) for item in ids])).order_by(SYSTEMS.c.name_key)
+        return self._to_systems(self._session.execute(statement).all())
 
     def count(self, condition: Condition | None = None) -> int:
         """How many there are, or how many of them meet a condition."""
@@ -156,9 +156,9 @@ class SystemRepository:
     def find(self, id_or_name: UUID | str) -> System | None:
         """A system by its id, or by its name whatever the case."""
         text = str(id_or_name)
-        statement = select(SystemRow).where(or_(SystemRow.id == text.lower(), SystemRow.name_key == text.lower()))
+        statement = select(SYSTEMS).where(or_(SYSTEMS.c.id == text.lower(), SYSTEMS.c.name_key == text.lower()))
         # A name may look like another system's id; the id wins.
-        rows = sorted(self._session.scalars(statement).all(), key=lambda row: row.id != text.lower())
+        rows = sorted(self._session.execute(statement).all(), key=lambda row: row.id != text.lower())
         return next(iter(self._to_systems(rows[:1])), None)
 
     def get(self, id_or_name: UUID | str) -> System:
@@ -188,7 +188,7 @@ class SystemRepository:
 
     def on_host(self, host_id: UUID) -> list[System]:
         """All systems of a host."""
-        return self._to_systems(self._session.scalars(select(SystemRow).where(SystemRow.host_id == str(host_id))).all())
+        return self._to_systems(self._session.execute(select(SYSTEMS).where(SYSTEMS.c.host_id == str(host_id))).all())
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -498,7 +498,7 @@ class SystemRepository:
 
     # --- rows to values ------------------------------------------------------------------------------------------
 
-    def _to_systems(self, rows: Sequence[SystemRow]) -> list[System]:
+    def _to_systems(self, rows: Sequence[Row[Any]]) -> list[System]:
         ids = [row.id for row in rows]
         disks, interfaces = self._disks(ids), self._interfaces(ids)
         profiles = self._uow.profiles.uses(ids)
@@ -521,30 +521,46 @@ class SystemRepository:
 
     def _disks(self, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
         found: dict[str, list[SystemDisk]] = {item: [] for item in ids}
-        for attachment, volume in self._session.execute(
-            select(VolumeAttachmentRow, VolumeRow)
+        for row in self._session.execute(
+            select(
+                VolumeAttachmentRow.system_id,
+                VolumeAttachmentRow.disk_id,
+                VolumeAttachmentRow.bus,
+                VolumeRow.pool_id,
+                VolumeRow.name,
+                VolumeRow.capacity_bytes,
+                VolumeRow.format,
+                VolumeRow.image,
+                VolumeRow.image_digest,
+            )
             .join(VolumeRow, VolumeRow.id == VolumeAttachmentRow.volume_id)
             .where(VolumeAttachmentRow.system_id.in_(ids))
             .order_by(VolumeAttachmentRow.position)
         ):
-            found[attachment.system_id].append(
+            found[row.system_id].append(
                 SystemDisk(
-                    id=attachment.disk_id,
-                    pool_id=UUID(volume.pool_id),
-                    volume_name=volume.name,
-                    capacity_bytes=volume.capacity_bytes,
-                    format=volume.format,
-                    bus=attachment.bus,
-                    image=volume.image,
-                    image_digest=volume.image_digest,
+                    id=row.disk_id,
+                    pool_id=UUID(row.pool_id),
+                    volume_name=row.name,
+                    capacity_bytes=row.capacity_bytes,
+                    format=row.format,
+                    bus=row.bus,
+                    image=row.image,
+                    image_digest=row.image_digest,
                 )
             )
         return found
 
     def _interfaces(self, ids: Collection[str]) -> dict[str, list[SystemNetworkInterface]]:
         found: dict[str, list[SystemNetworkInterface]] = {item: [] for item in ids}
-        for row in self._session.scalars(
-            select(NetworkInterfaceRow)
+        for row in self._session.execute(
+            select(
+                NetworkInterfaceRow.system_id,
+                NetworkInterfaceRow.position,
+                NetworkInterfaceRow.mac_address,
+                NetworkInterfaceRow.attachment,
+                NetworkInterfaceRow.model,
+            )
             .where(NetworkInterfaceRow.system_id.in_(ids))
             .order_by(NetworkInterfaceRow.position)
         ):
@@ -577,7 +593,7 @@ def attachment_from_json(values: Mapping[str, Any]) -> NetworkAttachment:
 
 
 def _to_system(  # noqa: PLR0917  a row and all that belongs to it
-    row: SystemRow,
+    row: Row[Any],
     host: HostRow,
     facts: HostFacts | None,
     disks: Iterable[SystemDisk],
@@ -625,7 +641,7 @@ def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
     return MachineFacts(**given)
 
 
-def _shown_power(row: SystemRow) -> PowerState | None:
+def _shown_power(row: Row[Any]) -> PowerState | None:
     """What was accepted reads back at once: power on its way is shown while its task waits or runs."""
     observed = None if row.state is SystemState.CREATING else row.power_state
     return row.power_transition or observed
