@@ -231,6 +231,11 @@ def cpu_seconds(pid: int) -> float:
     return (stat[11] + stat[12]) * TICK
 
 
+def total_cpu_seconds(pid: int) -> float:
+    """The same with that of its children that have ended: of other work on the machine it depends less than the time that passes."""
+    return sum(_stat(pid)[11:15]) * TICK
+
+
 def resident_mib(pid: int) -> float:
     """Memory of a process and all that descend from it, in MiB; pages that they share count in each."""
     total = 0

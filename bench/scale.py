@@ -11,7 +11,7 @@ import threading
 import time
 
 import httpx
-from harness import Figure, Report, Service, cpu_seconds, parser, resident_mib, serve
+from harness import Figure, Report, Service, cpu_seconds, parser, resident_mib, serve, total_cpu_seconds, tree
 
 READY_SECONDS, MEMORY_MIB = 30.0, 2048.0
 PAGE, PAGE_RATIO = 100, 1.3
@@ -90,6 +90,7 @@ def main() -> None:
     report.note(systems=systems)
     with serve(systems) as large:
         report.add(Figure.at_most(f"{systems} simulated systems ready", large.ready_seconds, READY_SECONDS, "s", 1))
+        report.note(processor_seconds_until_ready=round(sum(map(total_cpu_seconds, tree(large.pid))), 1))
         report.add(Figure.at_most("memory of all processes", resident_mib(large.pid), MEMORY_MIB, "MiB", 1))
         with serve(few) as small:
             pages: dict[int, list[float]] = {systems: [], few: []}

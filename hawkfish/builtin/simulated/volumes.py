@@ -31,6 +31,7 @@ from hawkfish.plugins.files import PARTIAL_SUFFIX, check_file_name, grow_qcow2, 
 
 PIECE_BYTES = 1 << 20
 MEASURED_SECONDS = 1.0
+MEASURING_SHARE = 0.05  # of the time; a pool of thousands of files takes long to measure
 AMPLE_BYTES = 16 << 30  # more than is written in that time
 _WRITABLE_FORMATS = (VolumeFormat.RAW, VolumeFormat.QCOW2)
 
@@ -63,7 +64,7 @@ class HostVolumes:
         self._pools: dict[str, PoolRecord] = dict(world.store.pools(host, PoolRecord))
         self._uploads: dict[str, Upload] = {}
         self._lock = threading.Lock()
-        self._measured: dict[str, tuple[float, int]] = {}
+        self._measured: dict[str, tuple[float, int]] = {}  # until when it holds, and what was available
         for record in self._pools.values():
             for left_over in Path(record.definition.target).glob(f".*{PARTIAL_SUFFIX}"):
                 left_over.unlink(missing_ok=True)
@@ -347,10 +348,12 @@ class HostVolumes:
 
     def _available(self, pool: str, wanted: int) -> int:
         """What is free, measured anew only where that may matter: to measure is to look at every file of the pool."""
-        at, available = self._measured.get(pool, (0.0, 0))
-        if time.monotonic() - at > MEASURED_SECONDS or available < 2 * wanted + AMPLE_BYTES:
+        until, available = self._measured.get(pool, (0.0, 0))
+        began = time.monotonic()
+        if began > until or available < 2 * wanted + AMPLE_BYTES:
             available = self.pool_stats(pool).available_bytes
-            self._measured[pool] = (time.monotonic(), available)
+            ended = time.monotonic()
+            self._measured[pool] = (ended + max(MEASURED_SECONDS, (ended - began) / MEASURING_SHARE), available)
         return available
 
     def _check_unused(self, path: Path) -> None:
