@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from marshmallow import fields
 
 from hawkfish.api import links
-from hawkfish.api.schemas.shown import COLLECTIONS, SHOWN, Link, ShownSchema
+from hawkfish.api.schemas.shown import COLLECTIONS, SHOWN, Link, Offered, ShownSchema
 
 VERSION = "v1_0_0"
 RELEASE = "2026.1"
@@ -83,6 +83,11 @@ def _parts(schema: type[ShownSchema]) -> Iterator[type[ShownSchema]]:
 
 def _part_name(schema: type[ShownSchema]) -> str:
     return schema.__name__.removeprefix("Shown")
+
+
+def _actions_name(schema: type[ShownSchema]) -> str:
+    """The type of the object that actions stand in: our resources have their own, others have ours below their Oem."""
+    return "Actions" if schema.resource else "OemActions"
 
 
 # --- CSDL ------------------------------------------------------------------------------------------------------------
@@ -175,10 +180,11 @@ def _type_schemas(services: ET.Element, schema: type[ShownSchema]) -> None:
     _describe(above, _description(schema))
     for name, text in schema.actions.items():
         action = ET.SubElement(plain, "Action", {"Name": name, "IsBound": "true"})
-        ET.SubElement(action, "Parameter", {"Name": kind, "Type": f"{namespace}.{VERSION}.OemActions"})
+        ET.SubElement(action, "Parameter", {"Name": kind, "Type": f"{namespace}.{VERSION}.{_actions_name(schema)}"})
         _describe(action, text)
     if schema.actions:
-        actions = ET.SubElement(versioned, "ComplexType", {"Name": "OemActions"})
+        actions = ET.SubElement(versioned, "ComplexType", {"Name": _actions_name(schema)})
+        _annotate(actions, "OData.AdditionalProperties", Bool="false")
         _describe(actions, "The actions.")
     element = ET.SubElement(versioned, tag, {"Name": kind, "BaseType": f"{namespace}.{kind}"})
     _describe(element, _description(schema))
@@ -208,8 +214,8 @@ def _csdl_type(declared: fields.Field[Any], namespace: str, versioned: ET.Elemen
     if isinstance(declared, fields.Nested):
         part: Any = type(declared.schema)
         return f"{namespace}.{_part_name(part)}"
-    if isinstance(declared, Link):
-        return declared.target
+    if isinstance(declared, (Link, Offered)):
+        return declared.target if isinstance(declared, Link) else f"{namespace}.Actions"
     if isinstance(declared, (fields.Enum, fields.Dict)):
         name = _enumeration(declared, versioned) if isinstance(declared, fields.Enum) else _dynamic(versioned)
         return f"{namespace}.{name}"
@@ -262,7 +268,22 @@ def json_schema(name: str) -> dict[str, Any]:
         definitions[schema.type_name if is_main else _part_name(part)] = _object(
             inner, _description(part), resource=is_main and schema.resource
         )
+    if schema.actions:
+        definitions[_actions_name(schema)] = _json_actions(schema)
     return {**head, "$ref": f"#/definitions/{schema.type_name}", "release": RELEASE, "definitions": definitions}
+
+
+def _json_actions(schema: type[ShownSchema]) -> dict[str, Any]:
+    target = {"target": {"type": "string", "format": "uri-reference"}, "title": {"type": "string"}}
+    one = {"type": "object", "additionalProperties": False, "properties": target, "required": ["target"]}
+    actions = {f"#{schema.namespace}.{name}": {**one, "description": text} for name, text in schema.actions.items()}
+    return {
+        "type": "object",
+        "description": "The actions.",
+        "longDescription": "The actions.",
+        "additionalProperties": False,
+        "properties": actions,
+    }
 
 
 _LINK = {"type": "object", "properties": {"@odata.id": {"type": "string"}}, "required": ["@odata.id"]}
@@ -287,8 +308,8 @@ def _json_type(declared: fields.Field[Any]) -> dict[str, Any]:
     if isinstance(declared, fields.Nested):
         part: Any = type(declared.schema)
         return {"$ref": f"#/definitions/{_part_name(part)}"}
-    if isinstance(declared, Link):
-        return {"$ref": "#/definitions/Link"}
+    if isinstance(declared, (Link, Offered)):
+        return {"$ref": f"#/definitions/{'Link' if isinstance(declared, Link) else 'Actions'}"}
     if isinstance(declared, fields.Enum):
         return {"type": "string", "enum": [str(item.value) for item in declared.enum]}
     if isinstance(declared, (fields.Dict, fields.Raw)) and not isinstance(declared, fields.String):

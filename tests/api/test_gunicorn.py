@@ -13,7 +13,6 @@ import pytest
 
 from tests.api.installation import PASSWORD
 
-ACCOUNTS = "/redfish/v1/AccountService/Accounts"
 SYSTEMS = "/redfish/v1/Systems"
 
 
@@ -64,23 +63,6 @@ def test_a_small_chunked_body_is_read_whole(client: httpx.Client) -> None:
     answer = client.post(SYSTEMS, content=iter([b'{"Na', b'me": "a/b"}']), headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert "Name must be" in answer.text
-
-
-def test_of_four_simultaneous_writes_one_wins(url: str, client: httpx.Client) -> None:
-    made = client.post(ACCOUNTS, json={"UserName": "racer", "Password": "Distant-Meadow-77", "RoleId": "Operator"})
-    assert made.status_code == 201
-    path = made.headers["Location"]
-
-    def write(headers: dict[str, str], role: str) -> int:
-        with httpx.Client(base_url=url, auth=client.auth, timeout=30, trust_env=False) as own:
-            return own.patch(path, json={"RoleId": role}, headers=headers).status_code
-
-    with ThreadPoolExecutor(4) as pool:
-        for round_number in range(8):
-            etag = client.get(path).headers["ETag"]
-            role = "ReadOnly" if round_number % 2 == 0 else "Operator"
-            found = sorted(pool.map(lambda _: write({"If-Match": etag}, role), range(4)))  # noqa: B023  used up in this round
-            assert found == [200, 412, 412, 412]
 
 
 def test_a_slow_task_stops_nobody_else(client: httpx.Client, url: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -11,12 +13,19 @@ import jsonschema
 import pytest
 
 from hawkfish.api import schema_files
+from hawkfish.api.resources.hosts import host_document
+from hawkfish.api.resources.systems_body import system_document
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.hosts import HostState
+from hawkfish.domain.machines import MachineFacts
 from tests.api.installation import Api
 from tests.api.validators import REDFISH
 
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
 EDMX = "{http://docs.oasis-open.org/odata/ns/edmx}"
 ROOT = "/redfish/v1/"
+SYSTEMS = "/redfish/v1/Systems/"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def links(value: Any) -> Iterator[str]:
@@ -79,15 +88,48 @@ def schema_of(api: Api, odata_type: str) -> dict[str, Any]:
     return found
 
 
+def hold(api: Api, shown: dict[str, Any]) -> None:
+    """Holds an object to the schema of its type."""
+    schema = schema_of(api, shown["@odata.type"])
+    schema.pop("$schema")
+    jsonschema.validate(shown, schema, cls=jsonschema.Draft7Validator)
+
+
 def test_what_is_shown_is_as_its_schema_says(api: Api, bodies: dict[str, Any]) -> None:
     seen = set()
     for body in bodies.values():
         for shown in own_objects(body):
-            schema = schema_of(api, shown["@odata.type"])
-            schema.pop("$schema")
-            jsonschema.validate(shown, schema, cls=jsonschema.Draft7Validator)
+            hold(api, shown)
             seen.add(shown["@odata.type"].removeprefix("#").partition(".")[0])
     assert set(schema_files.names()) == seen
+
+
+def test_what_is_shown_of_a_silent_host_and_a_changed_machine_is_described_too(
+    api: Api, bodies: dict[str, Any]
+) -> None:
+    (address,) = (path for path, body in bodies.items() if body.get("Name") == "described" and path.startswith(SYSTEMS))
+    system = api.application.systems.get(SYSTEM_ACTOR, address.rpartition("/")[2])
+    machine = MachineFacts(name="other", vcpus=7, memory_mib=96, disk_ids=("disk9",), mac_addresses=())
+    changed = system_document(replace(system, observed=machine, stale=True, observed_at=NOW)).body
+    own = changed["Oem"]["HawkFish"]
+    assert own["Observed"]["CPU"] == 7
+    assert len(own["Differences"]) == 5
+    hold(api, own)
+    room = api.application.hosts.room(SYSTEM_ACTOR, system.host_id)
+    silent = replace(room.host, state=HostState.DOWN, state_reason="It is silent.", state_changed_at=NOW, seen_at=NOW)
+    shown = host_document(replace(room, host=silent)).body
+    assert {"LastContact", "StateReason", "StateChangedAt"} <= shown.keys()
+    hold(api, shown)
+    # Actions are held to the schema, as all else: one that is not described would be seen.
+    for name, named in (("HawkFishHost", shown["Actions"]), ("HawkFishSystem", changed["Actions"]["Oem"])):
+        definitions = schema_files.json_schema(name)["definitions"]
+        described = definitions.get("Actions") or definitions["OemActions"]
+        assert set(described["properties"]) == set(named)
+        jsonschema.validate(named, described, cls=jsonschema.Draft7Validator)
+        tree = ET.fromstring(schema_files.csdl(name))
+        assert {f"#{name}.{item.get('Name')}" for item in tree.iter(f"{EDM}Action")} == set(named)
+    with pytest.raises(jsonschema.ValidationError):
+        hold(api, {**shown, "Actions": {"#HawkFishHost.Explode": {"target": "x"}}})
 
 
 def test_a_property_that_no_schema_knows_would_be_seen(api: Api) -> None:

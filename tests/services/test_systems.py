@@ -615,6 +615,7 @@ def test_a_machine_that_is_gone_is_not_defined_anew_by_a_change(installation):
 
 
 def test_systems_are_found_by_id_and_by_name_and_listed_by_name(installation):
+    installation.create()
     system = installation.create(name=installation.name("Findable"))
     assert installation.application.systems.get(SYSTEM_ACTOR, system.name.upper()) == system
     assert installation.application.systems.get(SYSTEM_ACTOR, str(system.id)) == system

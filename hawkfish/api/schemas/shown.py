@@ -44,6 +44,10 @@ class Link(fields.Field[Any]):
         self.target = target
 
 
+class Offered(fields.Field[Any]):
+    """The actions that a resource offers now: those of its schema."""
+
+
 def _says(text: str) -> dict[str, Any]:
     return {"metadata": {"description": text}}
 
@@ -270,7 +274,7 @@ class ShownHost(ShownSchema):
     Labels = _map("Strings of the users' own, by names of their own.")
     Settings = _map("The driver's settings, and the limits of what may be given.")
     Status = fields.Raw(**_says("Its health."))
-    Actions = _map("What can be done with it.")
+    Actions = Offered(**_says("What can be done with it now."))
     Facts = fields.Nested(ShownFacts, **_says("What the last look at it found."))
     Capacity = fields.Nested(ShownCapacity, **_says("What may be given, what is given, and what is free."))
 
