@@ -5,10 +5,14 @@ gunicorn -k geventwebsocket.gunicorn.workers.GeventWebSocketWorker hawkfish.api.
 
 from __future__ import annotations
 
-from hawkfish import logs
-from hawkfish.api.app import create_app
-from hawkfish.bootstrap import Application
-from hawkfish.config import load_settings
+from hawkfish.api.native_locks import load_with_native_locks
+
+load_with_native_locks()
+
+from hawkfish import logs  # noqa: E402  SQLAlchemy must be there first
+from hawkfish.api.app import create_app  # noqa: E402
+from hawkfish.bootstrap import Application  # noqa: E402
+from hawkfish.config import load_settings  # noqa: E402
 
 _settings = load_settings()
 logs.configure(log_format=_settings.log_format, level=_settings.log_level)

@@ -10,8 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
-from tests.api.installation import GIB, PASSWORD
+from hawkfish.db import Database
+from hawkfish.db.models.systems import SystemRow
+from hawkfish.domain.hosts import HostState
+from tests.api.installation import GIB, PASSWORD, installation
+from tests.api.live import gunicorn
 from tests.api.validators import ABSENT, PROGRAMS, REDFISH, run_protocol_validator, run_service_validator
 
 
@@ -129,3 +134,34 @@ def test_the_service_validator_finds_nothing(tls_url: str, system: str, tmp_path
 def test_the_protocol_validator_finds_nothing(tls_url: str, system: str, tmp_path: Path) -> None:
     assert system
     run_protocol_validator(tls_url, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
+def test_the_service_validator_finds_nothing_where_a_host_is_silent(tmp_path: Path) -> None:
+    """What is shown of hosts that are Down and of machines that others changed is judged, too; nobody watches them here."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    with installation(data_dir, tls=False) as api:
+        made = api.system("silent")
+        with api.application.database.read() as uow:
+            host_id = uow.systems.get(made["Id"]).host_id
+        settings = api.application.settings
+    database = Database(settings.database_url)
+    with database.write() as uow:
+        uow.hosts.set_state(host_id, HostState.DOWN, "It does not answer.")
+        uow.systems.mark_stale(host_id)
+        row = uow.session.scalars(select(SystemRow)).one()
+        assert row.observed is not None
+        row.observed = {**row.observed, "vcpus": 7}
+    database.close()
+    with gunicorn(data_dir, tls=True) as address:
+        log = run_service_validator(address, tmp_path, "Session", includes=made["Id"])
+    shown = (
+        "/Oem/HawkFish/Observed",
+        "/Oem/HawkFish/ObservedAt",
+        "/StateReason",
+        "/Actions/#HawkFishHost.Forget/target",
+    )
+    for path in shown:
+        assert f"PASS - {path}" in log, path
