@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import Table, delete, func, insert, or_, select, update
 
 from hawkfish.db.models.accounts import InstallationRow
 from hawkfish.db.models.audit import AuditRow
@@ -31,11 +31,15 @@ COLUMNS: Columns = {
 }
 """What the trail can be filtered by."""
 
+# Made once, and without the ORM's own treatment of a write: every change makes a record.
+ADD = insert(cast("Table", AuditRow.__table__))
+
 
 class AuditRepository:
     """The audit trail of one unit of work."""
 
     def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
         self._uow = uow
         self._session = uow.session
 
@@ -54,19 +58,20 @@ class AuditRepository:
         details: Mapping[str, Any],
     ) -> None:
         """Adds one row."""
-        self._session.execute(
-            insert(AuditRow).values(
-                at=at,
-                user_name=user_name,
-                verb=verb,
-                subject=subject,
-                outcome=outcome,
-                address=address,
-                session_id=session_id,
-                request_id=request_id,
-                project=project,
-                details=dict(details),
-            )
+        self._uow.connection.execute(
+            ADD,
+            {
+                "at": at,
+                "user_name": user_name,
+                "verb": verb,
+                "subject": subject,
+                "outcome": outcome,
+                "address": address,
+                "session_id": session_id,
+                "request_id": request_id,
+                "project": project,
+                "details": dict(details),
+            },
         )
 
     def add_many(self, rows: Sequence[Mapping[str, Any]]) -> None:
