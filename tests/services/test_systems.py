@@ -164,8 +164,11 @@ def test_an_unknown_host_pool_or_network_is_named(installation, options, propert
         ({"name": "web 1"}, PropertyInvalidFormat, "Name"),
         ({"name": ""}, PropertyInvalidFormat, "Name"),
         ({"name": "x" * 65}, PropertyInvalidFormat, "Name"),
-        ({"vcpus": 0}, PropertyOutOfRange, "CPU"),
-        ({"memory_mib": 0}, PropertyOutOfRange, "MemoryMiB"),
+        ({"vcpus": -1}, PropertyOutOfRange, "CPU"),
+        ({"memory_mib": -1}, PropertyOutOfRange, "MemoryMiB"),
+        # 0 is what a profile fills in, and there is none.
+        ({"vcpus": 0}, PropertyMissing, "CPU"),
+        ({"memory_mib": 0}, PropertyMissing, "MemoryMiB"),
     ],
 )
 def test_what_no_host_could_make_is_refused_by_its_property(installation, options, error, property_):
