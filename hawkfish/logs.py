@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from hawkfish.locks import native_locks
+
 HIDDEN = "(hidden)"
 _KNOWN = "_known"
 _QUOTED = re.compile(r"[ ='\"]")
@@ -132,7 +134,8 @@ def configure(*, log_format: str = "console", level: str = "info", stream: TextI
             hide_secrets,
             structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0),
         ]
-    handler = logging.StreamHandler(stream)
+    with native_locks():  # requests log from greenlets, and what they ask of the database from real threads
+        handler = logging.StreamHandler(stream)
     handler.setFormatter(
         _Formatter(
             short,

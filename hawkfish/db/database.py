@@ -22,11 +22,11 @@ from sqlalchemy.orm import Session
 
 from hawkfish.db.base import translated
 from hawkfish.db.group_commit import GroupCommit
-from hawkfish.db.locks import LOCK_POLL_SECONDS, acquire, native_lock
 from hawkfish.db.quick import QuickReads
 from hawkfish.db.signals import NotifySignals, Signals, SocketSignals, Subscription
 from hawkfish.db.unit_of_work import UnitOfWork, stable_number
 from hawkfish.errors import ConfigurationError, DatabaseUnavailable
+from hawkfish.locks import LOCK_POLL_SECONDS, acquire, native_lock, native_locks
 
 Result = TypeVar("Result")
 
@@ -80,13 +80,14 @@ class Database:
                 setting="database_url",
             )
         arguments: dict[str, Any] = {"check_same_thread": False, "timeout": BUSY_SECONDS} if self.is_sqlite else {}
-        self.engine: Engine = create_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=2 * pool_size,
-            pool_pre_ping=not self.is_sqlite,
-            connect_args=arguments,
-        )
+        with native_locks():  # those of its pool and of its cache of statements
+            self.engine: Engine = create_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=2 * pool_size,
+                pool_pre_ping=not self.is_sqlite,
+                connect_args=arguments,
+            )
         self._writing = self.engine
         self._write_lock = native_lock()
         self.quick = QuickReads(self.path if self.is_sqlite else None)
@@ -96,7 +97,8 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_reading)
             # Writers have connections of their own, which do not wait for the lock inside SQLite: see `_begin_writing`.
-            self._writing = create_engine(self.url, pool_size=2, max_overflow=pool_size, connect_args=arguments)
+            with native_locks():
+                self._writing = create_engine(self.url, pool_size=2, max_overflow=pool_size, connect_args=arguments)
             event.listen(self._writing, "connect", _configure_sqlite)
             event.listen(self._writing, "connect", _do_not_wait)
             event.listen(self._writing, "begin", _begin_writing)

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from hawkfish.db.base import translated
-from hawkfish.db.locks import acquire, native_lock
 from hawkfish.db.signals import Signals
 from hawkfish.db.unit_of_work import UnitOfWork
 from hawkfish.errors import DatabaseUnavailable
+from hawkfish.locks import acquire, native_lock
 
 Result = TypeVar("Result")
 

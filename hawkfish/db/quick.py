@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy.dialects import sqlite
 
-from hawkfish.db.locks import native_local
 from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
+from hawkfish.locks import native_local
 
 _DIALECT = sqlite.dialect()
 

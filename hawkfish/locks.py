@@ -6,7 +6,8 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LOCK_POLL_SECONDS = 0.001
@@ -36,6 +37,25 @@ def native_lock() -> threading.Lock:
         allocate: Callable[[], threading.Lock] = monkey.get_original("_thread", "allocate_lock")
         return allocate()
     return threading.Lock()
+
+
+@contextmanager
+def native_locks() -> Iterator[None]:
+    """What is imported or made within gets locks of the operating system even under gevent.
+
+    For what greenlets and the threads of gevent's pool share: of two such threads that want one of gevent's locks, the second
+    may never be woken. Such locks must be held for moments only, since a greenlet that waits for one stops all greenlets.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        yield
+        return
+    patched = threading.Lock, threading.RLock
+    threading.Lock, threading.RLock = monkey.get_original("threading", ["Lock", "RLock"])
+    try:
+        yield
+    finally:
+        threading.Lock, threading.RLock = patched
 
 
 def native_local() -> Any:
