@@ -33,9 +33,10 @@ READS = {
         "tasks.read",
         "roles.read",
     ),
-    *("accounts.list", "sessions.list", "events.read", "logs.read"),
+    *("accounts.list", "sessions.list", "events.read", "logs.read", "images.read", "profiles.read"),
 }
 OPERATES = {
+    *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
     *("systems.serial_log", "tasks.cancel"),
 }
