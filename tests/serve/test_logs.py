@@ -14,6 +14,7 @@ from hawkfish.logs import configure, write_known
 def stream():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    structlog.contextvars.clear_contextvars()  # what requests of other tests have left
     yield io.StringIO()
     root.handlers[:] = handlers
     root.setLevel(level)
