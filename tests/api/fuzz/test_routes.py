@@ -20,6 +20,8 @@ from tests.api.fuzz.conftest import examples
 from tests.api.fuzz.judging import ask, judge
 from tests.api.fuzz.world import World
 
+pytestmark = pytest.mark.slow  # about a minute of processor time for each database
+
 # The checker of the test client knows the methods of RFC 2616 only.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD"),

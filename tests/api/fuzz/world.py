@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, Select, create_engine, select
+from sqlalchemy import Engine, Select, create_engine, delete, select
 
 from hawkfish.api import links
 from hawkfish.api.app import ROUTES
 from hawkfish.db.base import Base
 from hawkfish.db.models import ScreenshotRow, SystemRow, TaskRow
+from hawkfish.db.models.logs import LogClearingRow
 from hawkfish.domain.accounts import SYSTEM_ACTOR, AuditOutcome
 from hawkfish.domain.hosts import HostChanges
 from hawkfish.domain.images import ImageState
@@ -85,6 +86,8 @@ class World:
         """Takes away what requests made, and puts back what they took."""
         self.settle()
         services = self.api.application
+        with self.engine.begin() as connection:
+            connection.execute(delete(LogClearingRow))  # entries of logs have to be there, too
         for system in self._rows(select(SystemRow.id).where(SystemRow.name != VICTIM)):
             self._wait(services.systems.delete(SYSTEM_ACTOR, UUID(system.id)))
         for host in services.hosts.list(SYSTEM_ACTOR):
