@@ -27,7 +27,7 @@ NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def service(open_service: Callable[..., Service]) -> Service:
-    service = open_service(sweep_seconds=1.0, driver_timeout=5.0)
+    service = open_service(sweep_seconds=1.0, driver_timeout=5.0, host_down_seconds=3.0)
     service.start_ready_worker()
     service.add_host("simulated", URI)
     return service
@@ -36,6 +36,8 @@ def service(open_service: Callable[..., Service]) -> Service:
 @pytest.fixture
 def simulator(service: Service) -> SimulatorProcess:
     assert service.simulator is not None
+    # What is asked of a host that is Down is refused at once, and the test before may have left it so.
+    wait_until(lambda: host_state(service) is HostState.UP, "the host Up", 20)
     return service.simulator
 
 
@@ -78,7 +80,7 @@ def test_a_dead_hypervisor_marks_its_systems_stale_and_comes_back(
         wait_until(lambda: read(service, on).stale and read(service, off).stale, "stale systems", 3)
         assert host_state(service) in {HostState.SUSPECT, HostState.DOWN}
         assert read(service, on).power_state is PowerState.ON  # never Off because nobody answers
-        wait_until(lambda: host_state(service) is HostState.DOWN, "the host Down", 5)
+        wait_until(lambda: host_state(service) is HostState.DOWN, "the host Down", 10)
         failed = service.wait(reset(service, off, ResetType.ON).task)
         assert failed.state is TaskState.FAILED
         assert failed.error is not None

@@ -15,9 +15,10 @@ from tests.api.fuzz.conftest import examples
 from tests.api.fuzz.judging import ask
 from tests.api.fuzz.world import World
 
-pytestmark = pytest.mark.slow  # about a minute of processor time for each database
-
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+pytestmark = [
+    pytest.mark.slow,  # about a minute of processor time for each database
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 
 WRITES = [
     (route, method)

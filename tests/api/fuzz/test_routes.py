@@ -20,10 +20,9 @@ from tests.api.fuzz.conftest import examples
 from tests.api.fuzz.judging import ask, judge
 from tests.api.fuzz.world import World
 
-pytestmark = pytest.mark.slow  # about a minute of processor time for each database
-
 # The checker of the test client knows the methods of RFC 2616 only.
 pytestmark = [
+    pytest.mark.slow,  # about a minute of processor time for each database
     pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD"),
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),
 ]
