@@ -196,9 +196,9 @@ def test_machines_of_others_are_neither_listed_nor_touched(house, tmp_path) -> N
         witness = house.create()
         house.virsh("start", witness.name)
         house.shows(witness, ON)  # the events before it were heard
-        found, count = house.installation.application.systems.page(SYSTEM_ACTOR)
-        assert machine_id not in {system.id for system in found}
-        assert count == len(found)
+        page = house.installation.application.systems.page(SYSTEM_ACTOR)
+        assert machine_id not in {system.id for system in page.items}
+        assert page.total == len(page.items)
         assert house.virsh("dumpxml", name) == before
         house.installation.done(house.installation.reset(witness, ResetType.FORCE_OFF))
         house.installation.done(house.installation.application.systems.delete(SYSTEM_ACTOR, witness.id))

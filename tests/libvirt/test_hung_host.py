@@ -61,7 +61,7 @@ def host_of(installation: Installation) -> Host:
 
 
 def delete_all(installation: Installation) -> None:
-    found, _ = installation.application.systems.page(SYSTEM_ACTOR)
+    found = installation.application.systems.page(SYSTEM_ACTOR).items
     ours = [system for system in found if system.host_name == "kvm1"]
     for accepted in [installation.reset(system, ResetType.FORCE_OFF) for system in ours]:
         installation.done(accepted)
