@@ -46,8 +46,8 @@ def test_a_creation_that_fails_is_undone_wherever_the_worker_dies(service: Servi
         control.clear_faults()
 
 
-def test_a_creation_that_failed_once_is_finished_or_undone(service: Service) -> None:
-    """The worker dies between the failure and the note of it: the step runs again, and may now succeed."""
+def test_a_creation_whose_start_failed_is_undone(service: Service) -> None:
+    """The start is a task of its own, and has ended: the worker dies before its failure is that of the creation, too."""
     creation = Creation(service, prefix="unlucky", **FULL)
     assert service.simulator is not None
     with service.simulator.control() as control:
@@ -56,7 +56,7 @@ def test_a_creation_that_failed_once_is_finished_or_undone(service: Service) -> 
             control.fail("start_machine")
             return creation.submit()
 
-        kill_at(service, ["system.create/start/failed-run"], submit, creation.check_made)
+        kill_at(service, ["system.create/start/failed-run"], submit, creation.check_undone)
 
 
 def test_a_batch_is_finished_wherever_the_worker_dies(service: Service) -> None:
