@@ -72,7 +72,10 @@ def parse_host(uri: str, settings: Mapping[str, Any]) -> tuple[str, HostSettings
     Raises:
         PluginConfigInvalid: The address or a setting has the wrong form.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # such as simulated://[
+        parts = urlsplit("")
     name = parts.path.removeprefix("/")
     if parts.scheme != DRIVER or parts.netloc or not _HOSTNAME.fullmatch(name):
         raise PluginConfigInvalid(

@@ -26,3 +26,8 @@ def test_a_number_of_many_digits_is_refused(world: World, option: str, number: s
 def test_a_password_that_no_database_holds_is_not_shown_back(world: World, character: str) -> None:
     body = {"UserName": "someone", "Password": f"{SECRET_MARK}{character}", "RoleId": "Operator"}
     assert ask(world, "POST", links.ACCOUNTS, content=encoded(body)).status_code == 400
+
+
+def test_an_address_of_a_simulated_host_that_is_none_is_its_senders_mistake(world: World) -> None:
+    body = {"Name": "j", "Driver": "simulated", "URI": "simulated://["}
+    assert world.api.finish(world.api.post("/redfish/v1/Oem/HawkFish/Hosts", body)).status_code == 400
