@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hawkfish.cli.base import ListCommand, add_wait_options
+from hawkfish.cli.base import ListCommand, add_wait_options, confirm
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.tables import TASK_COLUMNS, task_row
@@ -95,6 +95,40 @@ class EachCommand(ListCommand):
             for failure in failures:
                 self.app.complain(failure)
         return rows
+
+
+class RemoveCommand(EachCommand):
+    """A command that removes each thing that is named, after asking once for all.
+
+    Attributes:
+        name_property: The property that people call it by.
+    """
+
+    name_property = "Name"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+        return parser
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is shown."""
+        return ("Name", "ID", "Result")
+
+    def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
+        """Asks once for all."""
+        names = ", ".join(str(thing.get(self.name_property)) for thing in found)
+        confirm(self.app, f"Remove {names}?", yes=parsed_args.yes)
+
+    def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
+        """Deletes it."""
+        return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
+
+    def row(self, found: dict[str, Any]) -> Sequence[Any]:
+        """That it is gone."""
+        return found.get(self.name_property), found.get("Id"), "removed"
 
 
 def _each(items: Iterable[Item], work: Callable[[Item], Done], failures: list[CommandError]) -> list[Done]:

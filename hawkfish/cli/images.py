@@ -10,15 +10,15 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, add_wait_options, confirm
-from hawkfish.cli.each import EachCommand
+from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, add_wait_options
+from hawkfish.cli.each import RemoveCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.output import Size
 from hawkfish.cli.tables import TASK_DETAILS, task_details
 
 if TYPE_CHECKING:
-    from hawkfish.cli.client import Client, Reply
+    from hawkfish.cli.client import Client
     from hawkfish.cli.main import HawkFishApp
 
 IMAGES = "/redfish/v1/Oem/HawkFish/Images"
@@ -136,7 +136,7 @@ class AddImage(ShowCommand):
                 raise
 
 
-class RemoveImages(EachCommand):
+class RemoveImages(RemoveCommand):
     """Remove images; disks that were made from them stay.
 
     On a terminal it asks; elsewhere it takes --yes.
@@ -144,32 +144,9 @@ class RemoveImages(EachCommand):
 
     noun = "image"
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Adds the arguments."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-        return parser
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is shown."""
-        return ("Name", "ID", "Result")
-
     def find(self, name: str) -> dict[str, Any]:
         """Reads the image."""
         return find_image(self.client, name)
-
-    def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
-        """Asks once for all."""
-        confirm(self.app, f"Remove {', '.join(str(image.get('Name')) for image in found)}?", yes=parsed_args.yes)
-
-    def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
-        """Deletes it."""
-        return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
-
-    def row(self, found: dict[str, Any]) -> Sequence[Any]:
-        """That it is gone."""
-        return found.get("Name"), found.get("Id"), "removed"
 
 
 class PruneImages(BaseCommand):

@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import ListCommand, ShowCommand, confirm
-from hawkfish.cli.each import EachCommand
+from hawkfish.cli.base import ListCommand, ShowCommand
+from hawkfish.cli.each import RemoveCommand
 from hawkfish.cli.output import MIB, Pairs, Rows, Size, key_value
 from hawkfish.cli.systems import memory_mib
 from hawkfish.cli.systems_create import gib_size
 
 if TYPE_CHECKING:
-    from hawkfish.cli.client import Client, Reply
+    from hawkfish.cli.client import Client
 
 PROFILES = "/redfish/v1/Oem/HawkFish/Profiles"
 PROFILE_COLUMNS = ("Name", "ID", "Revision", "CPUs", "Memory", "Disk GiB", "Firmware", "Image")
@@ -129,7 +129,7 @@ class SetProfile(ShapeCommand):
         return PROFILE_DETAILS, profile_details(reply.body)
 
 
-class RemoveProfiles(EachCommand):
+class RemoveProfiles(RemoveCommand):
     """Remove profiles after which no system was made.
 
     On a terminal it asks; elsewhere it takes --yes.
@@ -137,29 +137,6 @@ class RemoveProfiles(EachCommand):
 
     noun = "profile"
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Adds the arguments."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-        return parser
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is shown."""
-        return ("Name", "ID", "Result")
-
     def find(self, name: str) -> dict[str, Any]:
         """Reads the profile."""
         return find_profile(self.client, name)
-
-    def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
-        """Asks once for all."""
-        confirm(self.app, f"Remove {', '.join(str(item.get('Name')) for item in found)}?", yes=parsed_args.yes)
-
-    def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
-        """Deletes it."""
-        return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
-
-    def row(self, found: dict[str, Any]) -> Sequence[Any]:
-        """That it is gone."""
-        return found.get("Name"), found.get("Id"), "removed"

@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, confirm
-from hawkfish.cli.each import EachCommand
+from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand
+from hawkfish.cli.each import RemoveCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.output import YesNo
 
 if TYPE_CHECKING:
-    from hawkfish.cli.client import Client, Reply
+    from hawkfish.cli.client import Client
     from hawkfish.cli.main import HawkFishApp
 
 ACCOUNTS = "/redfish/v1/AccountService/Accounts"
@@ -192,37 +192,15 @@ class SetPassword(BaseCommand):
         self.app.note(f"The password of {found.get('UserName')} is changed.")
 
 
-class RemoveUsers(EachCommand):
+class RemoveUsers(RemoveCommand):
     """Remove users; their sessions end.
 
     On a terminal it asks; elsewhere it takes --yes.
     """
 
     noun = "user"
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Adds the arguments."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-        return parser
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is shown."""
-        return ("Name", "ID", "Result")
+    name_property = "UserName"
 
     def find(self, name: str) -> dict[str, Any]:
         """Reads the account."""
         return find_user(self.client, name)
-
-    def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
-        """Asks once for all."""
-        confirm(self.app, f"Remove {', '.join(str(user.get('UserName')) for user in found)}?", yes=parsed_args.yes)
-
-    def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
-        """Deletes it."""
-        return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
-
-    def row(self, found: dict[str, Any]) -> Sequence[Any]:
-        """That it is gone."""
-        return found.get("UserName"), found.get("Id"), "removed"
