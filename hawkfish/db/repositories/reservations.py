@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, case, delete, func, insert, select, union_all
 
 from hawkfish.db.models.hosts import HostReservationRow
 from hawkfish.db.models.systems import SystemRow
@@ -47,47 +46,41 @@ class ReservationRepository:
         Args:
             without: A system that is not counted.
         """
-        systems = (
-            select(SystemRow.host_id, func.sum(SystemRow.vcpus), func.sum(SystemRow.memory_mib))
-            .where(SystemRow.id != ("" if without is None else str(without)))
-            .group_by(SystemRow.host_id)
+        # One statement, so that both parts see the same moment: between two of them a task may end, whose increase would then
+        # be counted neither as the system's nor as held.
+        parts = union_all(self._of_systems(without), self._held_beyond(without)).subquery()
+        rows = self._session.execute(
+            select(parts.c.host_id, func.sum(parts.c.vcpus), func.sum(parts.c.memory_mib)).group_by(parts.c.host_id)
         )
-        given = {
-            UUID(host): Given(vcpus=int(vcpus), memory_mib=int(memory))
-            for host, vcpus, memory in self._session.execute(systems)
-        }
-        for host, more in self._held_beyond(without):
-            given[host] = given.get(host, Given()) + more
-        return given
+        return {UUID(host): Given(vcpus=int(vcpus), memory_mib=int(memory)) for host, vcpus, memory in rows}
 
-    def _held_beyond(self, without: UUID | None) -> Iterable[tuple[UUID, Given]]:
+    @staticmethod
+    def _of_systems(without: UUID | None) -> Select[str, int, int]:
+        return select(SystemRow.host_id, SystemRow.vcpus, SystemRow.memory_mib).where(
+            SystemRow.id != ("" if without is None else str(without))
+        )
+
+    @staticmethod
+    def _held_beyond(without: UUID | None) -> Select[str, int, int]:
         """What tasks hold for a system beyond what its row counts: of several, the largest."""
         reservation = HostReservationRow
-        rows = self._session.execute(
+        held = (
             select(
                 reservation.host_id,
-                func.max(reservation.vcpus),
-                func.max(reservation.memory_mib),
-                SystemRow.host_id,
-                SystemRow.vcpus,
-                SystemRow.memory_mib,
-            )
-            .join(SystemRow, SystemRow.id == reservation.system_id)
-            .where(reservation.system_id != ("" if without is None else str(without)))
-            .group_by(
-                reservation.host_id,
                 reservation.system_id,
-                SystemRow.host_id,
-                SystemRow.vcpus,
-                SystemRow.memory_mib,
+                func.max(reservation.vcpus).label("vcpus"),
+                func.max(reservation.memory_mib).label("memory_mib"),
             )
+            .where(reservation.system_id != ("" if without is None else str(without)))
+            .group_by(reservation.host_id, reservation.system_id)
+            .subquery()
         )
-        for host, vcpus, memory, own_host, own_vcpus, own_memory in rows:
-            there = host == own_host
-            yield (
-                UUID(host),
-                Given(
-                    vcpus=max(0, vcpus - own_vcpus) if there else vcpus,
-                    memory_mib=max(0, memory - own_memory) if there else memory,
-                ),
-            )
+
+        def beyond(wanted: ColumnElement[int], own: ColumnElement[int]) -> ColumnElement[int]:
+            return case((SystemRow.host_id != held.c.host_id, wanted), (wanted > own, wanted - own), else_=0)
+
+        return select(
+            held.c.host_id,
+            beyond(held.c.vcpus, SystemRow.vcpus.expression).label("vcpus"),
+            beyond(held.c.memory_mib, SystemRow.memory_mib.expression).label("memory_mib"),
+        ).join(SystemRow, SystemRow.id == held.c.system_id)

@@ -37,6 +37,7 @@ _OBSERVED = {
     "hf_systems": {
         *("power_state", "power_transition", "power_task_id", "run_id", "observed", "observed_at", "stale", "version"),
     },
+    "hf_events": {"sequence"},
     "hf_installation": {"audit_kept_from"},
 }
 """Columns that the worker writes by itself, when a machine or a host changes."""
