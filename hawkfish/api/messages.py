@@ -1,31 +1,19 @@
-"""The standard messages that answers of this service bear.
+"""The standard messages that answers of this service bear; those of events are in `hawkfish.events.texts`.
 
-The sentences are those of DMTF's message registries Base 1.22, TaskEvent 1.0 and ResourceEvent 1.4 (BSD 3-Clause,
-Copyright 2014-2025 DMTF); the registries themselves are referred to, never served. A test compares every entry with them.
+The sentences are those of DMTF's message registry Base 1.22 (BSD 3-Clause, Copyright 2014-2025 DMTF); the registry itself is referred
+to, never served. A test compares every entry with it.
 """
 
 # ruff: noqa: E501  the registries' own sentences
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from hawkfish.domain.messages import OWN_MESSAGES, RESOURCE_EVENT, TASK_EVENT
+from hawkfish.events.texts import TASK_MESSAGES, Message, fill
 
 BASE = "Base.1.22"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message of a registry; `text` has the places `%1`, `%2`, ... for its arguments."""
-
-    text: str
-    severity: str
-    resolution: str
-    arguments: int = 0
 
 
 BASE_MESSAGES: dict[str, Message] = {
@@ -271,48 +259,6 @@ BASE_MESSAGES: dict[str, Message] = {
     "OperationNotAllowed": Message("The HTTP method is not allowed on this resource.", "Critical", "None."),
 }
 
-TASK_MESSAGES: dict[str, Message] = {
-    "TaskStarted": Message("The task with Id '%1' has started.", "OK", "None.", 1),
-    "TaskCompletedOK": Message("The task with Id '%1' has completed.", "OK", "None.", 1),
-    "TaskAborted": Message("The task with Id '%1' has completed with errors.", "Critical", "None.", 1),
-    "TaskCancelled": Message(
-        "Work on the task with Id '%1' was halted prior to completion due to an explicit request.",
-        "Warning",
-        "None.",
-        1,
-    ),
-    "TaskProgressChanged": Message(
-        "The task with Id '%1' has changed to progress %2 percent complete.", "OK", "None.", 2
-    ),
-}
-
-RESOURCE_MESSAGES: dict[str, Message] = {
-    "ResourceCreated": Message("The resource was created successfully.", "OK", "None."),
-    "ResourceRemoved": Message("The resource was removed successfully.", "OK", "None."),
-    "ResourceChanged": Message("One or more resource properties have changed.", "OK", "None."),
-    "ResourceStateChanged": Message("The state of resource '%1' has changed to %2.", "OK", "None.", 2),
-    "ResourceStatusChangedOK": Message("The health of resource '%1' has changed to %2.", "OK", "None.", 2),
-    "ResourceStatusChangedWarning": Message("The health of resource '%1' has changed to %2.", "Warning", "None.", 2),
-    "ResourceStatusChangedCritical": Message("The health of resource '%1' has changed to %2.", "Critical", "None.", 2),
-    "ResourcePoweringOn": Message("The resource '%1' is powering on.", "OK", "None.", 1),
-    "ResourcePoweredOn": Message("The resource '%1' has powered on.", "OK", "None.", 1),
-    "ResourcePoweringOff": Message("The resource '%1' is powering off.", "OK", "None.", 1),
-    "ResourcePoweredOff": Message("The resource '%1' has powered off.", "OK", "None.", 1),
-    "ResourcePaused": Message("The resource '%1' was paused.", "OK", "None.", 1),
-}
-
-_SENTENCES: dict[str, str] = {
-    **{f"{TASK_EVENT}.{name}": message.text for name, message in TASK_MESSAGES.items()},
-    **{f"{RESOURCE_EVENT}.{name}": message.text for name, message in RESOURCE_MESSAGES.items()},
-    **{message.id: message.text for message in OWN_MESSAGES},
-}
-
-
-def sentence(message_id: str, arguments: Sequence[str]) -> str | None:
-    """What an event says, for people; None for a message that is not known (any more)."""
-    text = _SENTENCES.get(message_id)
-    return None if text is None else _fill(text, arguments)
-
 
 def render(
     name: str, arguments: Sequence[str] = (), *, registry: str = BASE, text: str | None = None
@@ -328,7 +274,7 @@ def render(
     message = (BASE_MESSAGES if registry == BASE else TASK_MESSAGES)[name]
     if len(arguments) != message.arguments:
         raise ValueError(f"{registry}.{name} takes {message.arguments} arguments and was given {len(arguments)}.")
-    filled = _fill(message.text, arguments)
+    filled = fill(message.text, arguments)
     return {
         "@odata.type": "#Message.v1_3_0.Message",
         "MessageId": f"{registry}.{name}",
@@ -339,8 +285,3 @@ def render(
         # Our own sentences say what to do next; the registry's general advice after them would read as a contradiction.
         "Resolution": message.resolution if text is None else "None.",
     }
-
-
-def _fill(text: str, arguments: Sequence[str]) -> str:
-    """The sentence with its arguments; a place without one stays as it is."""
-    return re.sub(r"%(\d)", lambda place: ("", *arguments, *[place[0]] * 9)[int(place[1])], text)

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import json
 import os
 import re
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,31 +22,28 @@ from typing import Any, BinaryIO, Self
 import httpx
 
 from hawkfish.errors import DownloadFailed, PropertyInvalidFormat
+from hawkfish.services.outgoing import (
+    SHOWN_LENGTH,
+    AddressRefused,
+    Connection,
+    ServerUnknown,
+    addresses_of,
+    build_request,
+    is_forbidden,
+    port_of,
+    reason_of,
+    tls_context,
+)
 
 MOST_REDIRECTS = 5
 ATTEMPTS = 4
 """Tries in a row that bring nothing new."""
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
-LOOK_SECONDS = 0.5
 LONGEST_URL = 4096
-SHOWN_LENGTH = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d*/(\d+|\*)")
-
-FORBIDDEN = tuple(
-    ipaddress.ip_network(item)
-    for item in (
-        # Where clouds answer their machines, link-local addresses (which hold most of these) aside.
-        "100.100.100.200/32",
-        "168.63.129.16/32",
-        "192.0.0.192/32",
-        "fd00:ec2::254/128",
-        "fd20:ce::254/128",
-    )
-)
-_EMBEDDING = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in an IPv6 one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +173,12 @@ class Downloader:
         """
         check_url(url)
         with _Target(target, url) as file:
-            context = _tls(verify_certificate)
+            context = tls_context(verify_certificate)
             failures = 0
             most = file.size
             while True:
                 try:
-                    with _Connection(check) as connection:
+                    with Connection(check) as connection:
                         return self._try(
                             url, file, tell, context, known if file.size == 0 else None, failures, connection
                         )
@@ -204,7 +198,7 @@ class Downloader:
         context: ssl.SSLContext,
         known: Validators | None,
         failures: int,
-        connection: _Connection,
+        connection: Connection,
     ) -> Download | None:
         tell(file.size, file.total)
         headers = {"Accept-Encoding": "identity", **({} if known is None else known.conditions())}
@@ -224,7 +218,7 @@ class Downloader:
         except httpx.ReadTimeout as error:
             raise _Broken(f"the server sent nothing for {self._limits.stall_seconds:g} s") from error
         except httpx.TransportError as error:
-            raise _Broken(_reason(error)) from error
+            raise _Broken(reason_of(error)) from error
         if connection.unwanted:  # what looks like the end of a file without a length was our own doing
             raise _Broken("nobody wants it any more")
         if file.total is not None and file.size != file.total:
@@ -279,87 +273,20 @@ def _failed(url: str, reason: str) -> DownloadFailed:
     return DownloadFailed(f"{shown_url(url)} cannot be downloaded: {reason}.", url=shown_url(url), reason=reason)
 
 
-def _reason(error: httpx.TransportError) -> str:
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"its certificate is not trusted ({text.rpartition('] ')[2]}); let its CA be trusted by this machine"
-    if isinstance(error, httpx.ConnectTimeout):
-        return "the server does not answer"
-    return {"": type(error).__name__}.get(text, text)[:SHOWN_LENGTH].rstrip(".")
-
-
-def _tls(verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 # --- addresses and redirections --------------------------------------------------------------------------------------
-
-
-class _Connection:
-    """The connection of a try, which is closed under the reader when `check` raises: nobody waits for a silent server."""
-
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check
-        self._ended = threading.Event()
-        self.unwanted = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._watcher = threading.Thread(target=self._watch, name="download-watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._watcher.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._watcher.join()
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Hears from httpcore what it does, and so of each new socket, before and after TLS."""
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
-                if self.unwanted:
-                    self._shut_down()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
-            try:
-                self._check()
-            except Exception:  # noqa: BLE001  whatever it is, the reader meets it again by its own call
-                with self._lock:
-                    self.unwanted = True
-                    self._shut_down()
-                return
-
-    def _shut_down(self) -> None:
-        if self._socket is not None:
-            # TLS would say good-bye first, to somebody who does not listen.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
 def _answer(
-    client: httpx.Client, given: str, headers: Mapping[str, str], turn: int, connection: _Connection
+    client: httpx.Client, given: str, headers: Mapping[str, str], turn: int, connection: Connection
 ) -> Iterator[httpx.Response]:
     """The answer at the end of all redirections, each of whose addresses is checked like the first."""
     url = httpx.URL(given)
     for _ in range(MOST_REDIRECTS + 1):
         host = url.raw_host.decode("ascii")
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        addresses = _addresses(given, host, port)
-        # The address that was checked is the one that is connected to: a second look-up might give another.
-        request = client.build_request(
-            "GET",
-            url.copy_with(host=addresses[turn % len(addresses)]),
-            headers={**headers, "Host": url.netloc.decode("ascii")},
-            extensions={"sni_hostname": host, "trace": connection.trace},
-        )
+        addresses = _addresses(given, host, port_of(url))
+        address = addresses[turn % len(addresses)]
+        request = build_request(client, "GET", url, address, headers=headers, connection=connection)
         response = client.send(request, stream=True)
         try:
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:
@@ -384,29 +311,15 @@ def _redirected(given: str, url: httpx.URL, location: str) -> httpx.URL:
 
 def _addresses(given: str, host: str, port: int) -> list[str]:
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise _Broken(f"there is no server {host} ({getattr(error, 'strerror', None) or error})") from error
-    addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
-    for address in addresses:
-        if is_forbidden(address):
-            raise _failed(
-                given,
-                f"its server {host} has the address {address}, from which nothing is fetched (link-local or metadata)",
-            )
-    return addresses
+        return addresses_of(host, port, _refusal)
+    except ServerUnknown as error:
+        raise _Broken(str(error)) from error
+    except AddressRefused as error:
+        raise _failed(given, f"its server {host} has the address {error.address}, {error.reason}") from error
 
 
-def is_forbidden(address: str) -> bool:
-    """Whether an address is one that only this machine's own network offers, or none of a server at all."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in _EMBEDDING:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_forbidden(str(inner))
-    return ip.is_link_local or ip.is_multicast or ip.is_unspecified or any(ip in network for network in FORBIDDEN)
+def _refusal(address: str) -> str | None:
+    return "from which nothing is fetched (link-local or metadata)" if is_forbidden(address) else None
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 
 from hawkfish import errors
 from hawkfish.api.errors import TABLE, ProtocolError, answer_of, entries
-from hawkfish.api.messages import BASE_MESSAGES, RESOURCE_MESSAGES, TASK_MESSAGES, render
+from hawkfish.api.messages import BASE_MESSAGES, render
+from hawkfish.events.texts import RESOURCE_MESSAGES, TASK_MESSAGES
 
 CLASSES = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, errors.HawkFishError)]
 REDFISH = Path(os.environ.get("HF_REDFISH_DATA") or Path(__file__).parents[3] / "shared" / "redfish")

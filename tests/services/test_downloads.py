@@ -15,10 +15,10 @@ from hawkfish.services.downloads import (
     DownloadLimits,
     Validators,
     check_url,
-    is_forbidden,
     note_of,
     shown_url,
 )
+from hawkfish.services.outgoing import is_forbidden
 from tests.support.file_server import FileServer, Plan
 
 CONTENT = b"0123456789abcdef" * 16384  # 256 KiB

@@ -13,7 +13,6 @@ from hawkfish.api import links
 from hawkfish.api.documents import Document, send
 from hawkfish.api.errors import shown
 from hawkfish.api.links import link
-from hawkfish.api.messages import sentence
 from hawkfish.api.offload import offload
 from hawkfish.api.queries import Query
 from hawkfish.api.resources.base import (
@@ -35,6 +34,7 @@ from hawkfish.domain.messages import REQUEST_ALLOWED, REQUEST_DENIED, REQUEST_FA
 from hawkfish.domain.pages import Page
 from hawkfish.domain.systems import System
 from hawkfish.errors import NotFound, QueryInvalid
+from hawkfish.events.texts import sentence
 
 PURPOSES = {SystemLog.EVENTS: "Operations", SystemLog.AUDIT: "Security"}
 REQUESTS = {

@@ -1,0 +1,194 @@
+"""Connections to servers that nobody vouches for: to the address that was checked, and for no longer than somebody wants them.
+
+A name may lead to another address at the next look-up, so the address that was checked is the one that is connected to. No proxy of
+the environment is asked, since that would do the connecting, and so the checking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import httpx
+
+LOOK_SECONDS = 0.5
+SHOWN_LENGTH = 200
+
+FORBIDDEN = tuple(
+    ipaddress.ip_network(item)
+    for item in (
+        # Where clouds answer their machines, link-local addresses (which hold most of these) aside.
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
+        "fd00:ec2::254/128",
+        "fd20:ce::254/128",
+    )
+)
+_EMBEDDING = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in an IPv6 one
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class ServerUnknown(Exception):
+    """The name of a server leads nowhere now."""
+
+
+class AddressRefused(Exception):
+    """The name of a server leads to an address that is not connected to.
+
+    Attributes:
+        address: It.
+        reason: Why, as the end of a sentence.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"{address} {reason}")
+        self.address = address
+        self.reason = reason
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+def plain_address(address: str) -> IpAddress:
+    """An address as it is connected to in the end: an IPv4 one may be wrapped in an IPv6 one."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is None and ip in _EMBEDDING:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return inner
+    return ip
+
+
+def is_forbidden(address: str) -> bool:
+    """Whether an address is one that only this machine's own network offers, or none of a server at all."""
+    ip = plain_address(address)
+    return ip.is_link_local or ip.is_multicast or ip.is_unspecified or any(ip in network for network in FORBIDDEN)
+
+
+def is_internal(address: str) -> bool:
+    """Whether an address is of this machine or of a private network: one that the world does not reach."""
+    return not plain_address(address).is_global
+
+
+def addresses_of(host: str, port: int, refusal: Callable[[str], str | None]) -> list[str]:
+    """The addresses of a server, all of which may be connected to.
+
+    Args:
+        host: Its name or address.
+        port: Its port.
+        refusal: Tells why an address may not be connected to; None if it may.
+
+    Raises:
+        ServerUnknown: There is none of that name.
+        AddressRefused: One of them may not.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ServerUnknown(f"there is no server {host} ({getattr(error, 'strerror', None) or error})") from error
+    addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+    for address in addresses:
+        reason = refusal(address)
+        if reason is not None:
+            raise AddressRefused(address, reason)
+    return addresses
+
+
+def build_request(
+    client: httpx.Client,
+    method: str,
+    url: httpx.URL,
+    address: str,
+    *,
+    headers: Mapping[str, str],
+    connection: Connection,
+    content: bytes | None = None,
+) -> httpx.Request:
+    """A request to one address of a server, which is still called by its name."""
+    return client.build_request(
+        method,
+        url.copy_with(host=address),
+        headers={**headers, "Host": url.netloc.decode("ascii")},
+        content=content,
+        extensions={"sni_hostname": url.raw_host.decode("ascii"), "trace": connection.trace},
+    )
+
+
+def port_of(url: httpx.URL) -> int:
+    """The port that a URL means."""
+    return url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+# --- connections -----------------------------------------------------------------------------------------------------
+
+
+def tls_context(verify: bool) -> ssl.SSLContext:
+    """How servers prove who they are; not at all without `verify`."""
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Connection:
+    """A connection that is closed under its user when `check` raises: nobody waits for a silent server."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._ended = threading.Event()
+        self.unwanted = False
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._watcher = threading.Thread(target=self._watch, name="connection-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Hears from httpcore what it does, and so of each new socket, before and after TLS."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if self.unwanted:
+                    self._shut_down()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            try:
+                self._check()
+            except Exception:  # noqa: BLE001  whatever it is, the user meets it again by its own call
+                with self._lock:
+                    self.unwanted = True
+                    self._shut_down()
+                return
+
+    def _shut_down(self) -> None:
+        if self._socket is not None:
+            # TLS would say good-bye first, to somebody who does not listen.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def reason_of(error: httpx.TransportError) -> str:
+    """Why a server could not be spoken with, for people."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"its certificate is not trusted ({text.rpartition('] ')[2]}); let its CA be trusted by this machine"
+    if isinstance(error, httpx.ConnectTimeout):
+        return "the server does not answer"
+    return {"": type(error).__name__}.get(text, text)[:SHOWN_LENGTH].rstrip(".")
