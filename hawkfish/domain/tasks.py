@@ -131,6 +131,10 @@ class Task:
     abort_reason: str | None
     pause_requested: bool
     deadline: datetime | None
+    deadline_reason: str | None
+    """What is said if it has not ended by then."""
+    after_id: str | None
+    """The task that it waits for, wherever that stands in line."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None

@@ -44,6 +44,8 @@ class TaskQueue:
         parent: Task | None = None,
         cancels: Sequence[str] = (),
         deadline: datetime | None = None,
+        deadline_reason: str | None = None,
+        after: Task | None = None,
     ) -> Task:
         """Accepts a task in the caller's transaction; a worker is woken at its commit.
 
@@ -61,6 +63,9 @@ class TaskQueue:
             parent: Makes it a child; it stands in line at its parent's place.
             cancels: Kinds whose tasks on the same locks are aborted (for the urgent lane).
             deadline: It is aborted, and fails, if it has not ended by then.
+            deadline_reason: What is said then, for people; at most 200 characters.
+            after: It begins when this task has ended, well or badly, and finds it by `task.after_id`. Meanwhile it keeps its place
+                in line and occupies no worker. It is an earlier task, so no two ever wait for each other.
 
         Returns:
             The new task, or the one that was joined. Without a key, a task is joined while it waits or runs if kind, subject and
@@ -93,6 +98,8 @@ class TaskQueue:
             parent=parent,
             cancelled_ids=[each.id for each in cancelled],
             deadline=deadline,
+            deadline_reason=deadline_reason,
+            after_id=None if after is None else after.id,
         )
         for each in cancelled:
             self.request_abort(uow, each.id, reason=f"Overtaken by: {title}")
@@ -209,7 +216,7 @@ class TaskQueue:
         with self._database.read() as uow:
             overdue = uow.tasks.overdue()
         for task in overdue:
-            reason = f"{DEADLINE_REASON} {task.deadline:%Y-%m-%d %H:%M:%S} UTC."
+            reason = f"{DEADLINE_REASON} {task.deadline:%Y-%m-%d %H:%M:%S} UTC. {task.deadline_reason or ''}".rstrip()
             self._database.run(partial(self.request_abort, task_id=task.id, reason=reason))
 
 

@@ -48,7 +48,7 @@ class Line(RuleBasedStateMachine):
         self.database.close()
         shutil.rmtree(self.folder)
 
-    def _submit(self, uow, kind, keys, limited, parent=None):
+    def _submit(self, uow, kind, keys, *, limited=False, parent=None, after=None):
         self.accepted += 1
         task = self.queue.submit(
             uow,
@@ -59,6 +59,7 @@ class Line(RuleBasedStateMachine):
             locks=sorted(keys),
             limits=[Limit("all", 2)] if limited else [],
             parent=parent,
+            after=self.tasks[after]["task"] if after else None,
         )
         above = self.tasks[parent.id] if parent else None
         self.tasks[task.id] = {
@@ -69,13 +70,14 @@ class Line(RuleBasedStateMachine):
             "limited": limited,
             "state": "waiting",
             "parent": parent.id if parent else None,
+            "after": after,
         }
 
     def _may_run(self, task_id: str) -> bool:  # noqa: PLR0911  each rule of the line is one return
         me = self.tasks[task_id]
         if me["state"] not in {"waiting", "parent"}:
             return False
-        if any(each["parent"] == task_id for each in self.tasks.values()):
+        if me["after"] in self.tasks or any(each["parent"] == task_id for each in self.tasks.values()):
             return False
         if me["limited"] and sum(each["limited"] and each["state"] == "running" for each in self.tasks.values()) >= 2:
             return False
@@ -93,10 +95,17 @@ class Line(RuleBasedStateMachine):
                 return False
         return True
 
-    @rule(keys=KEYS, limited=st.booleans(), urgent=st.booleans())
-    def submit(self, keys, limited, urgent):
+    @rule(
+        keys=KEYS,
+        limited=st.booleans(),
+        urgent=st.booleans(),
+        waits=st.booleans(),
+        pick=st.randoms(use_true_random=False),
+    )
+    def submit(self, keys, limited, urgent, waits, pick):
+        after = pick.choice(list(self.tasks)) if waits and self.tasks else None
         with self.database.write() as uow:
-            self._submit(uow, "urgent" if urgent else "plain", keys, limited)
+            self._submit(uow, "urgent" if urgent else "plain", keys, limited=limited, after=after)
 
     @rule(pick=st.randoms(use_true_random=False))
     def claim(self, pick):

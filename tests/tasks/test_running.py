@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from hawkfish.domain.tasks import Limit, TaskLane, TaskState
-from hawkfish.errors import Aborted, Conflict, NotFound, QuotaExceeded
+from hawkfish.errors import Aborted, BackendTimeout, Conflict, NotFound, QuotaExceeded
 from hawkfish.tasks import Step, TaskRegistry
 from tests.tasks.conftest import QUICK
 
@@ -398,3 +399,64 @@ def test_purge_takes_old_ended_tasks_and_their_history_only(lab):
         assert uow.tasks.get(waiting.id).state is TaskState.WAITING
         with pytest.raises(NotFound):
             uow.tasks.get(old.id)
+
+
+def test_a_task_begins_when_the_one_it_waits_for_has_ended_and_keeps_its_place_meanwhile(lab):
+    order, gate = [], threading.Event()
+    lab.kind("fetch", lambda ctx: gate.wait(10) and order.append("fetch"))
+    lab.kind("insert", lambda ctx: order.append("insert"))
+    lab.kind("start", lambda ctx: order.append("start"))
+    fetch = lab.submit("fetch")
+    insert = lab.submit("insert", locks=["system:1"], after=fetch)
+    start = lab.submit("start", locks=["system:1"])
+    elsewhere = lab.submit("start", subject="thing:2", locks=["system:2"])
+    with lab.worker(replace(QUICK, poll=60)):  # nobody looks again by himself: an end wakes those behind it
+        lab.wait(elsewhere)
+        assert lab.get(insert).state is TaskState.WAITING
+        assert lab.get(insert).epoch == 0
+        gate.set()
+        for task in (fetch, insert, start):
+            assert lab.wait(task).state is TaskState.COMPLETED
+    assert order == ["start", "fetch", "insert", "start"]
+    assert lab.get(insert).after_id == fetch.id
+
+
+def test_what_waits_for_a_task_begins_too_when_that_fails_is_cancelled_or_is_forgotten(lab):
+    def fail(ctx):
+        raise Conflict("No.")
+
+    lab.kind("fetch", fail)
+    lab.kind("insert", lambda ctx: None)
+    failing, cancelled = lab.submit("fetch"), lab.submit("fetch", subject="thing:2")
+    behind = [lab.submit("insert", subject=task.id, after=task) for task in (failing, cancelled)]
+    lab.call("request_abort", cancelled)
+    with lab.worker():
+        assert [lab.wait(task).state for task in behind] == [TaskState.COMPLETED] * 2
+    forgotten = lab.submit("insert", subject="thing:3", after=failing)
+    with lab.database.write() as uow:
+        assert uow.tasks.purge(datetime.now(UTC) + timedelta(hours=1)) == 4
+    with lab.worker():
+        assert lab.wait(forgotten).state is TaskState.COMPLETED
+
+
+def test_a_task_that_waits_for_another_can_be_cancelled_and_says_at_its_deadline_what_it_waited_for(lab):
+    gate = threading.Event()
+    lab.kind("fetch", lambda ctx: gate.wait(10) or None)
+    lab.kind("insert", lambda ctx: None)
+    fetch = lab.submit("fetch")
+    cancelled = lab.submit("insert", after=fetch)
+    late = lab.submit(
+        "insert",
+        subject="thing:2",
+        after=fetch,
+        deadline=datetime.now(UTC) + timedelta(seconds=0.2),
+        deadline_reason="It waited for a download.",
+    )
+    with lab.worker():
+        lab.call("request_abort", cancelled)
+        assert lab.wait(cancelled).state is TaskState.CANCELLED
+        error = lab.wait(late).error.revive()
+        gate.set()
+        lab.wait(fetch)
+    assert isinstance(error, BackendTimeout)
+    assert error.message.endswith("UTC. It waited for a download.")

@@ -89,6 +89,9 @@ class TaskRow(Base):
     pause_requested: Mapped[bool] = mapped_column(default=False)
     not_before: Mapped[Instant | None]
     deadline: Mapped[Instant | None]
+    deadline_reason: Mapped[str | None] = mapped_column(String(255))
+    # No foreign key: a task that is not there (any more) has ended, and is waited for by nobody.
+    after_id: Mapped[Uuid36 | None]
     created_at: Mapped[Instant]
     started_at: Mapped[Instant | None]
     ended_at: Mapped[Instant | None]

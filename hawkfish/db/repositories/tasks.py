@@ -224,6 +224,8 @@ class TaskRepository:
         parent: Task | None,
         cancelled_ids: Sequence[str],
         deadline: datetime | None,
+        deadline_reason: str | None = None,
+        after_id: str | None = None,
         task_id: str | None = None,
     ) -> Task:
         """Puts a task in line; the caller holds the keys by `serialize_on`, so numbers of one line are given in order."""
@@ -246,6 +248,8 @@ class TaskRepository:
             "parent_id": None if parent is None else parent.id,
             "cancelled_ids": list(cancelled_ids),
             "deadline": deadline,
+            "deadline_reason": deadline_reason,
+            "after_id": after_id,
             "created_at": now,
             "updated_at": now,
         }
@@ -594,13 +598,17 @@ def _claimable(lane: TaskLane, kinds: tuple[tuple[str, int], ...], *, locking: b
     limit, running = aliased(TaskLimitRow), aliased(TaskLimitRow)
     used = select(func.count()).where(running.key == limit.key, running.running).scalar_subquery()
     at_limit = exists().where(limit.task_id == TaskRow.id, used >= limit.maximum)
+    awaited = aliased(TaskRow)
+    waits = and_(
+        TaskRow.after_id.is_not(None), exists().where(awaited.id == TaskRow.after_id, awaited.ended_at.is_(None))
+    )
     now = bindparam("now", type_=UtcDateTime())
     statement = (
         select(TaskRow.id)
         .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane, TaskRow.state.in_(CLAIMABLE))
         .where(TaskRow.children_left == 0, or_(TaskRow.not_before.is_(None), TaskRow.not_before <= now))
         .where(or_(*(and_(TaskRow.kind == kind, TaskRow.kind_version <= version) for kind, version in kinds)))
-        .where(~blocked, ~at_limit)
+        .where(~blocked, ~at_limit, ~waits)
         .order_by(TaskRow.number)
         .limit(bindparam("most", type_=Integer()))
     )
