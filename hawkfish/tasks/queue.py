@@ -17,7 +17,8 @@ from hawkfish.domain.tasks import Limit, Task, TaskError, TaskState
 from hawkfish.errors import Aborted, BackendTimeout, Conflict
 from hawkfish.tasks.kinds import TaskKind, TaskRegistry
 
-POLL_SECONDS = 0.05
+POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.05, 0.5, 1.5
+"""Between two looks at a task whose end is waited for, where no wake-up comes; what lasts long is looked at more seldom."""
 DEADLINE_REASON = "Not done by its deadline,"
 
 
@@ -201,7 +202,7 @@ class TaskQueue:
         Returns:
             The task as it is at its end, or after `timeout` seconds.
         """
-        end = time.monotonic() + timeout
+        end, pause = time.monotonic() + timeout, POLL_SECONDS
         with self._database.subscribe(task_channel(task_id)) as subscription:
             while True:
                 with self._database.read() as uow:
@@ -209,7 +210,8 @@ class TaskQueue:
                 left = end - time.monotonic()
                 if task.ended or left <= 0:
                     return task
-                subscription.wait(min(POLL_SECONDS, left))
+                subscription.wait(min(pause, left))
+                pause = min(pause * POLL_GROWTH, LONGEST_POLL_SECONDS)
 
     def sweep(self) -> None:
         """Aborts what is past its deadline; for the worker."""

@@ -9,15 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.libvirt_host import why_not
+
 FOLDER = Path(__file__).parents[2] / "bench"
 HELPERS = {"harness", "load", "run"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in HELPERS)
 
+REAL = {"real_machine"}
+"""Those that need a libvirt host of their own."""
+
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.needs_libvirt] if name in REAL else []) for name in NAMES]
+)
 def test_it_runs_and_gives_its_figures(name: str) -> None:
+    if name in REAL and (reason := why_not()):
+        pytest.skip(reason)
     done = subprocess.run(
         [sys.executable, FOLDER / f"{name}.py", "--tiny"], capture_output=True, text=True, timeout=240, check=False
     )
