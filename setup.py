@@ -32,6 +32,7 @@ setup(
         "platformdirs>=4.5,<5",
         "pluggy>=1.6,<2",
         "prometheus-client>=0.24,<1",
+        "psutil>=7.2,<8",
         "psycopg[binary]>=3.3,<4",
         "rich>=14.2,<16",
         "shtab>=1.8,<2",

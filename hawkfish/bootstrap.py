@@ -24,6 +24,7 @@ from hawkfish.services.image_store import ImageStore
 from hawkfish.services.image_tasks import ImageTasks
 from hawkfish.services.images import ImageService
 from hawkfish.services.logs import LogService
+from hawkfish.services.managers import ManagerService
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
 from hawkfish.services.profiles import ProfileService
@@ -65,6 +66,7 @@ class Application:
     systems: SystemService
     hosts: HostService
     logs: LogService
+    managers: ManagerService
     images: ImageService
     profiles: ProfileService
     tasks: TaskService
@@ -143,6 +145,7 @@ class Application:
             systems=SystemService(access),
             hosts=HostService(access, plugins),
             logs=LogService(access),
+            managers=ManagerService(access),
             images=ImageService(access, store),
             profiles=ProfileService(access),
             tasks=TaskService(access),

@@ -47,6 +47,8 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/HawkFishSystem\.Screenshot", {"POST": "systems.screenshot"}),
     (r".*/Screenshots/[^/]+", {"GET": "systems.screenshot"}),
     (r".*/SerialLog", {"GET": "systems.serial_log"}),
+    (r".*/Manager\.Reset", {"POST": "managers.reset"}),
+    (r".*/Managers/[^/]+/(EthernetInterfaces|NetworkProtocol)(/.+)?", {"GET": "managers.read"}),
     (r".*/LogService\.ClearLog", {"POST": "logs.clear"}),
     (r".*/LogServices/[^/]+/Entries.*", {"GET": "logs.read"}),
     (r".*/Hosts", {"GET": "hosts.read", "POST": "hosts.add"}),

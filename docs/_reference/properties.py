@@ -44,7 +44,7 @@ DESCRIPTIONS = {
     "BootSourceOverrideMode": "The firmware that it has; another is refused.",
     "Oem": "What the standard type does not know.",
     "HawkFish": "Changes of the machine's definition; a running machine shows them after its next start.",
-    "ResetType": "What is done to the power; `ResetType@Redfish.AllowableValues` says what this system offers.",
+    "ResetType": "What is done to the power, or to the manager; `ResetType@Redfish.AllowableValues` says what is offered.",
     # hosts and pools
     "Driver": "Compute driver.",
     "URI": "Address in the driver's own form.",

@@ -11,6 +11,7 @@ from hawkfish.domain.events import Severity
 
 RESOURCE_EVENT = "ResourceEvent.1.4"
 TASK_EVENT = "TaskEvent.1.0"
+MANAGER_EVENT = "ManagerEvent.1.0"
 HAWKFISH = "HawkFish.1.0"
 
 
@@ -73,6 +74,9 @@ RESOURCE_POWERING_OFF = _resource("ResourcePoweringOff", 1)
 RESOURCE_POWERED_OFF = _resource("ResourcePoweredOff", 1)
 RESOURCE_PAUSED = _resource("ResourcePaused", 1)
 
+# Arguments: the manager's name, and the type of reset.
+MANAGER_RESET = EventMessage(id=f"{MANAGER_EVENT}.ManagerReset", arguments=2)
+
 # Arguments: the task's id, and how many per cent are done.
 TASK_STARTED = _task("TaskStarted")
 TASK_COMPLETED = _task("TaskCompletedOK")
@@ -95,6 +99,7 @@ STANDARD_MESSAGES: tuple[EventMessage, ...] = (
     RESOURCE_POWERING_OFF,
     RESOURCE_POWERED_OFF,
     RESOURCE_PAUSED,
+    MANAGER_RESET,
     TASK_STARTED,
     TASK_COMPLETED,
     TASK_ABORTED,

@@ -1,7 +1,7 @@
 """What messages of events say, for people.
 
-The sentences of standard messages are those of DMTF's message registries TaskEvent 1.0 and ResourceEvent 1.4 (BSD 3-Clause,
-Copyright 2014-2025 DMTF); the registries themselves are referred to, never served. A test compares every entry with them.
+The sentences of standard messages are those of DMTF's message registries TaskEvent 1.0, ResourceEvent 1.4 and ManagerEvent 1.0 (BSD
+3-Clause, Copyright 2014-2025 DMTF); the registries themselves are referred to, never served. A test compares every entry with them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hawkfish.domain.messages import OWN_MESSAGES, RESOURCE_EVENT, TASK_EVENT
+from hawkfish.domain.messages import MANAGER_EVENT, OWN_MESSAGES, RESOURCE_EVENT, TASK_EVENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,14 @@ RESOURCE_MESSAGES: dict[str, Message] = {
     "ResourcePaused": Message("The resource '%1' was paused.", "OK", "None.", 1),
 }
 
+MANAGER_MESSAGES: dict[str, Message] = {
+    "ManagerReset": Message("Manager `%1` performed a '%2' type of reset.", "OK", "None.", 2),
+}
+
 _SENTENCES: dict[str, str] = {
     **{f"{TASK_EVENT}.{name}": message.text for name, message in TASK_MESSAGES.items()},
     **{f"{RESOURCE_EVENT}.{name}": message.text for name, message in RESOURCE_MESSAGES.items()},
+    **{f"{MANAGER_EVENT}.{name}": message.text for name, message in MANAGER_MESSAGES.items()},
     **{message.id: message.text for message in OWN_MESSAGES},
 }
 

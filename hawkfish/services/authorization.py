@@ -44,6 +44,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         # What a guest shows may hold secrets of its users, so that looking is more than reading.
         "systems.screenshot": _COMPONENTS,
         "systems.serial_log": _COMPONENTS,
+        "managers.read": _LOGIN,
+        "managers.reset": _MANAGER,
         "logs.read": _LOGIN,
         "logs.clear": _MANAGER,
         "hosts.read": _LOGIN,

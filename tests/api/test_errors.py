@@ -12,7 +12,7 @@ import pytest
 from hawkfish import errors
 from hawkfish.api.errors import TABLE, ProtocolError, answer_of, entries
 from hawkfish.api.messages import BASE_MESSAGES, render
-from hawkfish.events.texts import RESOURCE_MESSAGES, TASK_MESSAGES
+from hawkfish.events.texts import MANAGER_MESSAGES, RESOURCE_MESSAGES, TASK_MESSAGES
 
 CLASSES = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, errors.HawkFishError)]
 REDFISH = Path(os.environ.get("HF_REDFISH_DATA") or Path(__file__).parents[3] / "shared" / "redfish")
@@ -96,6 +96,7 @@ def test_a_protocol_error_carries_its_headers() -> None:
         ("Base.1.22.1.json", BASE_MESSAGES),
         ("TaskEvent.1.0.5.json", TASK_MESSAGES),
         ("ResourceEvent.1.4.3.json", RESOURCE_MESSAGES),
+        ("ManagerEvent.1.0.0.json", MANAGER_MESSAGES),
     ],
 )
 def test_the_messages_are_those_of_the_registry(file: str, ours: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from hawkfish.domain.messages import OWN_MESSAGES, RESOURCE_EVENT, STANDARD_MESSAGES, TASK_EVENT
+from hawkfish.domain.messages import MANAGER_EVENT, OWN_MESSAGES, RESOURCE_EVENT, STANDARD_MESSAGES, TASK_EVENT
 from hawkfish.events.registry import message_registry
 
 REDFISH = Path(os.environ.get("HF_REDFISH_DATA") or Path(__file__).parents[3] / "shared" / "redfish")
@@ -38,7 +38,7 @@ def test_standard_messages_are_as_their_registry_says(message):
 
 
 @needs_redfish
-@pytest.mark.parametrize("prefix", [RESOURCE_EVENT, TASK_EVENT])
+@pytest.mark.parametrize("prefix", [RESOURCE_EVENT, TASK_EVENT, MANAGER_EVENT])
 def test_the_registries_are_the_newest(prefix):
     name = prefix.partition(".")[0]
     versions = {file.name.rsplit(".", 2)[0] for file in (REDFISH / "registries").glob(f"{name}.*.json")}

@@ -33,7 +33,7 @@ READS = {
         "tasks.read",
         "roles.read",
     ),
-    *("accounts.list", "sessions.list", "events.read", "logs.read", "images.read", "profiles.read"),
+    *("accounts.list", "sessions.list", "events.read", "logs.read", "managers.read", "images.read", "profiles.read"),
 }
 OPERATES = {
     *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),

@@ -9,21 +9,25 @@ import falcon
 from hawkfish.api import links
 from hawkfish.api.documents import Document, send
 from hawkfish.api.links import link
+from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import timestamp
 from hawkfish.api.resources.parts import references
 from hawkfish.api.resources.processors import processor_documents
 from hawkfish.api.resources.storage import drive_documents, storage_documents
 from hawkfish.api.resources.systems import CollectionOfSystems, SystemPart
 from hawkfish.api.resources.systems_body import status_of
+from hawkfish.api.schemas.managers import ManagerResetSchema
 from hawkfish.bootstrap import ServiceInfo
+from hawkfish.domain.managers import ManagerResetType
 from hawkfish.domain.systems import System
 
 
 def manager_document(system: System, service: ServiceInfo) -> Document:
     """The Manager of a system: HawkFish itself, in the place of a BMC."""
     identity = str(system.id)
+    address = f"{links.MANAGERS}/{identity}"
     body = {
-        "@odata.id": f"{links.MANAGERS}/{identity}",
+        "@odata.id": address,
         "@odata.type": "#Manager.v1_24_0.Manager",
         "Id": identity,
         "Name": f"Manager of {system.name}",
@@ -33,7 +37,9 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
         "FirmwareVersion": service.version,
         "DateTime": timestamp(datetime.now(UTC)),
         "DateTimeLocalOffset": "+00:00",
-        "LogServices": {"@odata.id": f"{links.MANAGERS}/{identity}/LogServices"},
+        "LogServices": {"@odata.id": f"{address}/LogServices"},
+        "EthernetInterfaces": {"@odata.id": f"{address}/EthernetInterfaces"},
+        "NetworkProtocol": {"@odata.id": f"{address}/NetworkProtocol"},
         "ServiceEntryPointUUID": str(service.installation_id),
         "PowerState": "On",
         "Status": {"State": "Enabled", "Health": "OK"},
@@ -41,6 +47,12 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
             "ManagerForServers": [link(links.SYSTEMS, identity)],
             "ManagerForChassis": [link(links.CHASSIS, identity)],
             "ManagerInChassis": link(links.CHASSIS, identity),
+        },
+        "Actions": {
+            "#Manager.Reset": {
+                "target": f"{address}/Actions/Manager.Reset",
+                "ResetType@Redfish.AllowableValues": [item.value for item in ManagerResetType],
+            }
         },
     }
     return Document(body, system.version)
@@ -94,6 +106,19 @@ class ManagerResource(SystemPart):
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows the manager."""
         send(req, resp, manager_document(self.find(req, system_id), self.application.service_info))
+
+
+class ManagerResetResource(SystemPart):
+    """The action Manager.Reset."""
+
+    collection_path = links.MANAGERS
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Ends the sessions of the account that asks, as a BMC that restarts does; machines and tasks go on."""
+        reset_type = ManagerResetSchema.read(self.read(req, optional=True))
+        system = self.find(req, system_id)
+        offload(self.application.managers.reset, req.context.actor, system.id, reset_type)
+        resp.status = 204
 
 
 class ChassisCollectionResource(CollectionOfSystems):

@@ -21,6 +21,7 @@ REGISTRY_FILE = f"HawkFish.{REGISTRY_VERSION}.json"
 REGISTRIES = {
     "Base.1.22": "Base.1.22.1",
     HAWKFISH: None,
+    "ManagerEvent.1.0": "ManagerEvent.1.0.0",
     "ResourceEvent.1.4": "ResourceEvent.1.4.3",
     "TaskEvent.1.0": "TaskEvent.1.0.5",
 }

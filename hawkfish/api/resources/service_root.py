@@ -34,6 +34,7 @@ SCHEMAS = (
     "ManagerAccount ManagerAccount.v1_14_1",
     "ManagerAccountCollection",
     "ManagerCollection",
+    "ManagerNetworkProtocol ManagerNetworkProtocol.v1_12_0",
     "Memory Memory.v1_23_0",
     "MemoryCollection",
     "MessageRegistryFile MessageRegistryFile.v1_1_5",
