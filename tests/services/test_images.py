@@ -1,4 +1,4 @@
-"""Images added, uploaded, deleted and pruned, and disks made from them."""
+"""Images: added, downloaded, uploaded, and what is told of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.images import ImageState, NewImage
 from hawkfish.domain.profiles import ProfileShape
@@ -28,12 +27,10 @@ from hawkfish.errors import (
     NotPermitted,
     PropertyConflict,
     PropertyError,
-    PropertyOutOfRange,
 )
-from hawkfish.plugins.compute import HostStorage
-from hawkfish.services.image_disks import ImageDisks
 from hawkfish.testing.waiting import wait_until
 from tests.services.access import at_once
+from tests.services.image_steps import add, added, content, store, upload
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import KIB, MIB, READER, empty_qcow2
 
@@ -42,54 +39,6 @@ from tests.support.installation import KIB, MIB, READER, empty_qcow2
 def server():
     with FileServer() as running:
         yield running
-
-
-def content(installation, size=256 * KIB) -> bytes:
-    """Bytes that no other test has."""
-    return (installation.name("content").encode() + b" ") * (size // 16 // 4) + bytes(size // 4)
-
-
-def add(installation, name=None, **options):
-    new = NewImage(name=name or installation.name("image"), **options)
-    return installation.application.images.add(SYSTEM_ACTOR, new)
-
-
-def added(installation, **options):
-    accepted = add(installation, **options)
-    if accepted.task is not None:
-        installation.done(accepted)
-    return installation.application.images.get(SYSTEM_ACTOR, accepted.subject_id)
-
-
-def upload(installation, body, *, announced=None, digest=None, pieces=3):
-    image = added(installation, digest=digest)
-    size = len(body) // pieces + 1
-    with installation.application.images.begin_upload(SYSTEM_ACTOR, image.id, announced) as running:
-        for start in range(0, len(body), size):
-            running.write(body[start : start + size])
-        return running.finish()
-
-
-def store(installation):
-    """Digests of the whole contents, and how many are on their way."""
-    folder = installation.application.settings.image_store
-    whole = {path.name for path in folder.glob("sha256/*/*")}
-    return whole, [path.name for path in folder.glob("partial/*")]
-
-
-def prune(installation, **options):
-    installation.done(installation.application.images.prune(SYSTEM_ACTOR, **options))
-
-
-def disk_bytes(installation, system, number=0) -> bytes:
-    driver = installation.application.drivers.driver(system.host_id)
-    assert isinstance(driver, HostStorage)
-    disk = system.disks[number]
-    return b"".join(driver.download_volume(f"hawkfish-{disk.pool_id}", disk.volume_name))
-
-
-def copies(installation, host="rack"):
-    return {name for name in installation.volumes(host) if name.startswith("image-")}
 
 
 # --- adding ----------------------------------------------------------------------------------------------------------
@@ -397,183 +346,6 @@ def test_what_a_dead_process_left_of_an_upload_is_removed_and_a_living_one_stays
         assert len(store(installation)[1]) == 1
         running.write(bytes(KIB))
         assert running.finish().content.file_bytes == 2 * KIB
-
-
-# --- disks -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_disk_is_a_clone_of_its_image_and_grown_where_asked(installation):
-    body = content(installation)
-    image = upload(installation, body)
-    disks = (NewDisk(image_id=str(image.id)), NewDisk(image_id=image.name.upper(), capacity_bytes=2 * len(body)))
-    system = installation.create(disks=disks)
-    assert [disk.image_digest for disk in system.disks] == [image.content.digest] * 2
-    assert disk_bytes(installation, system) == body
-    assert disk_bytes(installation, system, 1) == body + bytes(len(body))
-    assert len(copies(installation)) == 1, "it was uploaded once"
-
-
-def test_a_qcow2_image_makes_qcow2_disks(installation):
-    image = upload(installation, empty_qcow2(3 * MIB) + content(installation))
-    system = installation.create(disks=(NewDisk(image_id=image.name, capacity_bytes=5 * MIB),))
-    assert (system.disks[0].format, system.disks[0].capacity_bytes) == (VolumeFormat.QCOW2, 5 * MIB)
-
-
-def test_many_systems_at_once_cost_one_upload(installation, monkeypatch):
-    uploads = []
-    upload_one = ImageDisks._upload
-
-    def counted(self, *arguments):
-        uploads.append(arguments)
-        upload_one(self, *arguments)
-
-    monkeypatch.setattr(ImageDisks, "_upload", counted)
-    host = installation.host()
-    image = upload(installation, content(installation))
-    accepted = [
-        installation.application.systems.create(
-            SYSTEM_ACTOR, installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
-        )
-        for _ in range(6)
-    ]
-    for item in accepted:
-        installation.done(item)
-    systems = [installation.get(item) for item in accepted]
-    assert len({disk_bytes(installation, system) for system in systems}) == 1
-    assert len(copies(installation, host.name)) == 1
-    assert len(uploads) == 1
-
-
-def test_a_copy_that_somebody_took_away_is_made_anew(installation):
-    host = installation.host()
-    image = upload(installation, content(installation))
-    first = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-    driver = installation.application.drivers.driver(host.id)
-    (copy,) = copies(installation, host.name)
-    driver.delete_volume(f"hawkfish-{first.disks[0].pool_id}", copy)
-    second = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-    assert disk_bytes(installation, second) == disk_bytes(installation, first)
-
-
-@pytest.mark.parametrize("operation", ["create_volume", "begin_upload", "finish_upload", "clone_volume"])
-@pytest.mark.parametrize("after", [False, True])
-def test_a_system_whose_image_cannot_be_written_leaves_nothing(installation, operation, after):
-    host = installation.host()
-    image = upload(installation, content(installation))
-    installation.control.fail(operation, host=host.name, message="The disk is on fire.", after=after)
-    accepted = installation.application.systems.create(
-        SYSTEM_ACTOR, installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
-    )
-    assert "The disk is on fire." in installation.failed(accepted).message
-    left = installation.volumes(host.name)
-    assert left == (set() if operation != "clone_volume" else copies(installation, host.name))
-    installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "property_"),
-    [
-        ({"image_id": "nothing"}, PropertyConflict, "Disks/0/ImageId"),
-        ({"capacity_bytes": 512}, PropertyOutOfRange, "Disks/0/CapacityBytes"),
-        ({"format": VolumeFormat.QCOW2}, PropertyConflict, "Disks/0/Format"),
-    ],
-)
-def test_a_disk_that_its_image_does_not_fit_is_refused(installation, options, error, property_):
-    image = upload(installation, content(installation))
-    with pytest.raises(error) as caught:
-        installation.create(disks=(NewDisk(**{"image_id": image.name} | options),))
-    assert caught.value.data["property"] == property_
-
-
-# --- deleting and pruning --------------------------------------------------------------------------------------------
-
-
-def test_a_deleted_image_takes_its_content_and_its_copies_along_and_no_disk(installation):
-    host = installation.host()
-    body = content(installation)
-    image = upload(installation, body)
-    system = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-    installation.done(installation.application.images.delete(SYSTEM_ACTOR, image.id))
-    with pytest.raises(NotFound):
-        installation.application.images.get(SYSTEM_ACTOR, image.id)
-    assert image.content.digest not in store(installation)[0]
-    assert copies(installation, host.name) == set()
-    assert disk_bytes(installation, system) == body
-
-
-def test_a_content_of_two_images_goes_with_the_second(installation):
-    body = content(installation)
-    first, second = upload(installation, body), upload(installation, body)
-    assert first.content == second.content
-    for image, left in ((first, True), (second, False)):
-        accepted = installation.application.images.delete(SYSTEM_ACTOR, image.id)
-        installation.done(accepted)
-        assert (image.content.digest in store(installation)[0]) is left
-
-
-def test_pruning_keeps_what_is_needed_and_removes_what_a_crash_left(installation):
-    host = installation.host()
-    image = upload(installation, content(installation))
-    system = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-    folder = installation.application.settings.image_store / "sha256" / "ab"
-    folder.mkdir(exist_ok=True)
-    (folder / ("ab" * 32)).write_bytes(b"nobody's")
-    prune(installation)
-    assert image.content.digest in store(installation)[0]
-    assert "ab" * 32 not in store(installation)[0]
-    assert len(copies(installation, host.name)) == 1
-    prune(installation, copies=True)
-    assert copies(installation, host.name) == set()
-    again = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-    assert disk_bytes(installation, again) == disk_bytes(installation, system)
-
-
-def test_a_system_that_is_being_made_keeps_its_image_although_it_is_deleted_and_pruned(installation):
-    host = installation.host()
-    body = content(installation)
-    image = upload(installation, body)
-    installation.control.fail("finish_upload", host=host.name, kind=FaultKind.HANG)
-    accepted = installation.application.systems.create(
-        SYSTEM_ACTOR, installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
-    )
-    deletion = installation.application.images.delete(SYSTEM_ACTOR, image.id)
-    prune(installation, copies=True)
-    assert image.content.digest in store(installation)[0]
-    installation.control.clear_faults()
-    installation.done(accepted)
-    installation.done(deletion)
-    assert disk_bytes(installation, installation.get(accepted)) == body
-    prune(installation)
-    assert image.content.digest not in store(installation)[0]
-    assert copies(installation, host.name) == set()
-
-
-def test_creating_and_pruning_at_once_never_fail_each_other(installation):
-    host = installation.host()
-    body = content(installation)
-    image = upload(installation, body)
-    images, systems = installation.application.images, installation.application.systems
-
-    def create():
-        new = installation.new(host=host.name, disks=(NewDisk(image_id=image.name),))
-        return systems.create(SYSTEM_ACTOR, new)
-
-    for _ in range(4):
-        outcomes = at_once(create, lambda: images.prune(SYSTEM_ACTOR, copies=True), create)
-        for accepted in outcomes:
-            installation.done(accepted)
-        for accepted in (outcomes[0], outcomes[2]):
-            assert disk_bytes(installation, installation.get(accepted)) == body
-
-
-def test_a_host_with_copies_can_be_removed(installation):
-    host = installation.host()
-    image = upload(installation, content(installation))
-    system = installation.create(host=host.name, disks=(NewDisk(image_id=image.name),))
-    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
-    installation.application.hosts.remove(SYSTEM_ACTOR, host.id)
-    with pytest.raises(NotFound):
-        installation.application.hosts.get(SYSTEM_ACTOR, host.id)
 
 
 # --- events ----------------------------------------------------------------------------------------------------------

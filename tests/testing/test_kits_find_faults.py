@@ -14,17 +14,10 @@ import hawkfish.testing.host_storage
 import hawkfish.testing.quota
 import hawkfish.testing.simulator
 import hawkfish.testing.storage  # noqa: F401
-from tests.testing.broken import (
-    BROKEN_CHECKERS,
-    BROKEN_DEADLINES,
-    BROKEN_DRIVERS,
-    BROKEN_GUESTS,
-    BROKEN_POOLS,
-    BROKEN_STORAGE,
-    CHECKER_TEST,
-    DRIVER_TEST,
-    POOL_TEST,
-)
+from tests.testing.broken.checkers import BROKEN_CHECKERS, CHECKER_TEST
+from tests.testing.broken.drivers import BROKEN_DEADLINES, BROKEN_DRIVERS, BROKEN_GUESTS, DRIVER_TEST
+from tests.testing.broken.pools import BROKEN_POOLS, POOL_TEST
+from tests.testing.broken.storage import BROKEN_STORAGE
 
 pytest_plugins = ["pytester"]
 

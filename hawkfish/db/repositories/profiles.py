@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.images import ProfileRevisionRow, ProfileRow, SystemProfileRow
-from hawkfish.db.repositories.systems import attachment_from_json, attachment_to_json
+from hawkfish.db.repositories.system_rows import attachment_from_json, attachment_to_json
 from hawkfish.domain.machines import NetworkInterfaceModel
 from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.profiles import Profile, ProfileShape

@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.repositories.events import Happened
-from hawkfish.db.repositories.systems import SYSTEMS, attachment_to_json
+from hawkfish.db.repositories.system_rows import attachment_to_json
+from hawkfish.db.repositories.systems import SYSTEMS
 from hawkfish.domain.machines import USUAL_DRIVES, MachineFacts, PowerState
 from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.systems import System, SystemState

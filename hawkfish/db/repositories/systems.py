@@ -1,12 +1,11 @@
-"""Systems with their disks and network interfaces: rows to domain values and back."""
+"""Systems with their disks and network interfaces: what is asked of them, and what is written."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -18,17 +17,12 @@ from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.paging import Columns, cut, entries, narrow, number, text, to_page, truth
 from hawkfish.db.repositories.hosts import facts_from_json
-from hawkfish.domain.hosts import HostFacts
+from hawkfish.db.repositories.system_rows import attachment_to_json, disks_of, interfaces_of, to_system
 from hawkfish.domain.machines import (
     BootDevice,
-    Bridge,
-    MachineFacts,
     MachineObservation,
-    NamedNetwork,
-    NetworkAttachment,
     PowerState,
     Screenshot,
-    UserMode,
 )
 from hawkfish.domain.messages import (
     RESOURCE_CHANGED,
@@ -44,12 +38,8 @@ from hawkfish.domain.messages import (
 )
 from hawkfish.domain.pages import Condition, Page, PageRequest
 from hawkfish.domain.systems import (
-    BootOverride,
     BootOverrideEnabled,
-    ProfileUse,
     System,
-    SystemDisk,
-    SystemNetworkInterface,
     SystemState,
 )
 from hawkfish.domain.tasks import Task
@@ -71,7 +61,6 @@ REACHED: Mapping[PowerState, PowerState] = {
     PowerState.POWERING_ON: PowerState.ON,
     PowerState.POWERING_OFF: PowerState.OFF,
 }
-ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": NamedNetwork, "bridge": Bridge, "user": UserMode}
 
 VERSIONS_ON_HOST = select(SYSTEMS.c.id, SYSTEMS.c.version).where(
     SYSTEMS.c.host_id == bindparam("on_host"), SYSTEMS.c.state == SystemState.READY
@@ -101,7 +90,7 @@ COLUMNS: Columns = {
     "labels": entries(SystemRow.labels),
     "boot_enabled": text(SystemRow.boot_enabled),
     "boot_device": text(SystemRow.boot_device),
-    # As `_shown_power` says it.
+    # As `shown_power` says it.
     "power_state": text(
         case(
             (SystemRow.state == SystemState.CREATING, None),
@@ -500,7 +489,7 @@ class SystemRepository:
 
     def _to_systems(self, rows: Sequence[Row[Any]]) -> list[System]:
         ids = [row.id for row in rows]
-        disks, interfaces = self._disks(ids), self._interfaces(ids)
+        disks, interfaces = disks_of(self._session, ids), interfaces_of(self._session, ids)
         profiles = self._uow.profiles.uses(ids)
         hosts = {
             row.id: row
@@ -508,7 +497,7 @@ class SystemRepository:
         }
         facts = {key: None if host.facts is None else facts_from_json(host.facts) for key, host in hosts.items()}
         return [
-            _to_system(
+            to_system(
                 row,
                 hosts[row.host_id],
                 facts[row.host_id],
@@ -518,130 +507,3 @@ class SystemRepository:
             )
             for row in rows
         ]
-
-    def _disks(self, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
-        found: dict[str, list[SystemDisk]] = {item: [] for item in ids}
-        for row in self._session.execute(
-            select(
-                VolumeAttachmentRow.system_id,
-                VolumeAttachmentRow.disk_id,
-                VolumeAttachmentRow.bus,
-                VolumeRow.pool_id,
-                VolumeRow.name,
-                VolumeRow.capacity_bytes,
-                VolumeRow.format,
-                VolumeRow.image,
-                VolumeRow.image_digest,
-            )
-            .join(VolumeRow, VolumeRow.id == VolumeAttachmentRow.volume_id)
-            .where(VolumeAttachmentRow.system_id.in_(ids))
-            .order_by(VolumeAttachmentRow.position)
-        ):
-            found[row.system_id].append(
-                SystemDisk(
-                    id=row.disk_id,
-                    pool_id=UUID(row.pool_id),
-                    volume_name=row.name,
-                    capacity_bytes=row.capacity_bytes,
-                    format=row.format,
-                    bus=row.bus,
-                    image=row.image,
-                    image_digest=row.image_digest,
-                )
-            )
-        return found
-
-    def _interfaces(self, ids: Collection[str]) -> dict[str, list[SystemNetworkInterface]]:
-        found: dict[str, list[SystemNetworkInterface]] = {item: [] for item in ids}
-        for row in self._session.execute(
-            select(
-                NetworkInterfaceRow.system_id,
-                NetworkInterfaceRow.position,
-                NetworkInterfaceRow.mac_address,
-                NetworkInterfaceRow.attachment,
-                NetworkInterfaceRow.model,
-            )
-            .where(NetworkInterfaceRow.system_id.in_(ids))
-            .order_by(NetworkInterfaceRow.position)
-        ):
-            found[row.system_id].append(
-                SystemNetworkInterface(
-                    id=f"NIC{row.position + 1}",
-                    mac_address=row.mac_address,
-                    attachment=attachment_from_json(row.attachment),
-                    model=row.model,
-                )
-            )
-        return found
-
-
-def attachment_to_json(attachment: NetworkAttachment) -> dict[str, Any]:
-    """How an attachment is stored and sent."""
-    match attachment:
-        case NamedNetwork(name=name):
-            return {"type": "network", "name": name}
-        case Bridge(name=name, vlan=vlan):
-            return {"type": "bridge", "name": name, "vlan": vlan}
-        case UserMode():
-            return {"type": "user"}
-
-
-def attachment_from_json(values: Mapping[str, Any]) -> NetworkAttachment:
-    """The reverse of `attachment_to_json`."""
-    given = dict(values)
-    return ATTACHMENTS[given.pop("type")](**given)
-
-
-def _to_system(  # noqa: PLR0917  a row and all that belongs to it
-    row: Row[Any],
-    host: HostRow,
-    facts: HostFacts | None,
-    disks: Iterable[SystemDisk],
-    interfaces: Iterable[SystemNetworkInterface],
-    profile: ProfileUse | None,
-) -> System:
-    return System(
-        id=UUID(row.id),
-        name=row.name,
-        host_id=UUID(row.host_id),
-        host_name=host.name,
-        driver=host.driver,
-        hypervisor="" if facts is None else facts.hypervisor,
-        architecture="" if facts is None else facts.architecture,
-        capabilities=frozenset() if facts is None else facts.capabilities,
-        vcpus=row.vcpus,
-        memory_mib=row.memory_mib,
-        firmware=row.firmware,
-        state=row.state,
-        failure=row.failure,
-        project=row.project,
-        description=row.description,
-        asset_tag=row.asset_tag,
-        labels=MappingProxyType(dict(row.labels)),
-        disks=tuple(disks),
-        network_interfaces=tuple(interfaces),
-        profile=profile,
-        boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
-        power_state=_shown_power(row),
-        run_id=row.run_id,
-        observed=None if row.observed is None else facts_of_machine(row.observed),
-        observed_at=row.observed_at,
-        stale=row.stale,
-        created_at=row.created_at,
-        version=row.version,
-    )
-
-
-def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
-    """Facts of a machine as they were stored; JSON has no tuples."""
-    given = dict(values)
-    given["media"] = tuple((drive, medium) for drive, medium in given["media"])
-    for name in ("disk_ids", "mac_addresses"):
-        given[name] = tuple(given[name])
-    return MachineFacts(**given)
-
-
-def _shown_power(row: Row[Any]) -> PowerState | None:
-    """What was accepted reads back at once: power on its way is shown while its task waits or runs."""
-    observed = None if row.state is SystemState.CREATING else row.power_state
-    return row.power_transition or observed

@@ -7,18 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Histogram
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     Row,
-    Select,
-    Table,
-    Update,
     and_,
-    bindparam,
     delete,
     exists,
     func,
@@ -31,9 +26,29 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from hawkfish import metrics
-from hawkfish.db.base import UtcDateTime
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
 from hawkfish.db.paging import cut, to_page
+from hawkfish.db.repositories.task_statements import (
+    ACCEPT,
+    AT_LIMIT,
+    BEGIN,
+    BY_ID,
+    BY_JOIN_KEY,
+    CLAIMABLE,
+    COUNT_TOWARDS_LIMITS,
+    HOLD,
+    LEAVE_LIMITS,
+    LEAVE_LINE,
+    LIMITS,
+    LOCKS,
+    NOTE,
+    OF_LIMITS,
+    STAND_IN_LINE,
+    TASKS,
+    WISHES,
+    claimable_now,
+    fenced_update,
+)
 from hawkfish.domain.messages import (
     TASK_ABORTED,
     TASK_CANCELLED,
@@ -49,36 +64,7 @@ from hawkfish.errors import Conflict, LeaseLost, NotFound
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
 
-# Writes name the tables, not the classes: the ORM's own treatment of a write costs more than the write.
-TASKS, LOCKS = cast("Table", TaskRow.__table__), cast("Table", TaskLockRow.__table__)
-LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHistoryRow.__table__)
-
-# The statements of every task, made once: making one takes longer than running it.
-BY_ID = select(TASKS).where(TASKS.c.id == bindparam("of_task"))
-BY_JOIN_KEY = select(TASKS).where(TASKS.c.join_key == bindparam("of_key"))
-ACCEPT = insert(TASKS).returning(TASKS.c.number)
-NOTE = insert(HISTORY)
-STAND_IN_LINE = insert(LOCKS)
-HOLD = update(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"), ~LOCKS.c.urgent).values(held=True)
-OF_LIMITS = select(LIMITS.c.key, LIMITS.c.maximum).where(LIMITS.c.task_id == bindparam("of_task"))
-AT_LIMIT = select(func.count()).where(LIMITS.c.key == bindparam("of_key"), LIMITS.c.running)
-COUNT_TOWARDS_LIMITS = update(LIMITS).where(LIMITS.c.task_id == bindparam("of_task")).values(running=True)
-BEGIN = (
-    update(TASKS)
-    .where(TASKS.c.id == bindparam("of_task"))
-    .values(
-        {name: bindparam(name, type_=TASKS.c[name].type) for name in ("state", "worker_id", "started_at", "updated_at")}
-    )
-    .values(epoch=TASKS.c.epoch + 1, version=TASKS.c.version + 1, step_begun=True, not_before=None)
-)
-WISHES = select(TASKS.c.id, TASKS.c.abort_requested, TASKS.c.abort_reason, TASKS.c.pause_requested).where(
-    TASKS.c.worker_id == bindparam("of_worker")
-)
-LEAVE_LINE = delete(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"))
-LEAVE_LIMITS = delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task"))
-
 WORKER_CHANNEL = "worker"
-CLAIMABLE = (TaskState.WAITING, TaskState.CHILDREN, TaskState.UNDO_WAITING)
 NUMBER_DIGITS = 12
 END_MESSAGES = {
     TaskState.COMPLETED: TASK_COMPLETED,
@@ -331,7 +317,7 @@ class TaskRepository:
             kinds: Newest version that the worker knows of each kind; newer tasks are left alone.
             most: How many at most.
         """
-        statement = _claimable(lane, tuple(kinds.items()), locking=self._uow.is_postgresql)
+        statement = claimable_now(lane, tuple(kinds.items()), locking=self._uow.is_postgresql)
         return list(self._uow.connection.scalars(statement, {"now": self._uow.now(), "most": most}))
 
     def claim(self, task_ids: Sequence[str], worker_id: int) -> list[Task]:
@@ -399,7 +385,7 @@ class TaskRepository:
             LeaseLost: The task was given to another since.
         """
         given = {**values, "updated_at": self._uow.now(), "of_task": task_id, "of_epoch": epoch}
-        children_left = self._uow.connection.execute(_fenced_update(frozenset(values)), given).scalar_one_or_none()
+        children_left = self._uow.connection.execute(fenced_update(frozenset(values)), given).scalar_one_or_none()
         if children_left is None:
             raise LeaseLost(
                 f"Task {task_id} was taken over by another worker; lease {epoch} is void.", task=task_id, epoch=epoch
@@ -567,49 +553,3 @@ def _default_of(name: str) -> Any:
 
 
 NEW = {name: _default_of(name) for name in Task.__dataclass_fields__}
-
-
-@lru_cache(maxsize=64)
-def _fenced_update(columns: frozenset[str]) -> Update:
-    given = {name: bindparam(name, type_=TASKS.c[name].type) for name in columns | {"updated_at"}}
-    return (
-        update(TASKS)
-        .where(
-            TASKS.c.id == bindparam("of_task"), TASKS.c.epoch == bindparam("of_epoch"), TASKS.c.worker_id.is_not(None)
-        )
-        .values(**given, version=TASKS.c.version + 1)
-        .returning(TASKS.c.children_left)
-    )
-
-
-@lru_cache(maxsize=16)
-def _claimable(lane: TaskLane, kinds: tuple[tuple[str, int], ...], *, locking: bool) -> Select[Any]:
-    mine, other = aliased(TaskLockRow), aliased(TaskLockRow)
-    in_the_way: ColumnElement[bool] = or_(
-        other.held,
-        # Ahead of it, and not an ancestor: those wait for it.
-        and_(other.path < mine.path, func.substr(mine.path, 1, func.length(other.path)) != other.path),
-    )
-    if lane is TaskLane.URGENT:
-        in_the_way = and_(other.urgent, other.path < mine.path)
-    blocked = exists().where(
-        mine.task_id == TaskRow.id, other.key == mine.key, other.task_id != mine.task_id, in_the_way
-    )
-    limit, running = aliased(TaskLimitRow), aliased(TaskLimitRow)
-    used = select(func.count()).where(running.key == limit.key, running.running).scalar_subquery()
-    at_limit = exists().where(limit.task_id == TaskRow.id, used >= limit.maximum)
-    awaited = aliased(TaskRow)
-    waits = and_(
-        TaskRow.after_id.is_not(None), exists().where(awaited.id == TaskRow.after_id, awaited.ended_at.is_(None))
-    )
-    now = bindparam("now", type_=UtcDateTime())
-    statement = (
-        select(TaskRow.id)
-        .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane, TaskRow.state.in_(CLAIMABLE))
-        .where(TaskRow.children_left == 0, or_(TaskRow.not_before.is_(None), TaskRow.not_before <= now))
-        .where(or_(*(and_(TaskRow.kind == kind, TaskRow.kind_version <= version) for kind, version in kinds)))
-        .where(~blocked, ~at_limit, ~waits)
-        .order_by(TaskRow.number)
-        .limit(bindparam("most", type_=Integer()))
-    )
-    return statement.with_for_update(skip_locked=True, of=TaskRow) if locking else statement
