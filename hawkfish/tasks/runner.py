@@ -57,6 +57,11 @@ def _exit_now() -> None:
     os._exit(EXIT_LEASE_LOST)
 
 
+def _poke_at(stop: threading.Event, subscription: Subscription) -> None:
+    stop.wait()
+    subscription.poke()
+
+
 def _clock() -> float:
     """A clock that goes on while the process is stopped and the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -130,6 +135,7 @@ class Runner:
             helper.start()
         log.info("worker.started", worker=self.worker_id, kinds=len(list(self._registry)))
         with self._database.subscribe(WORKER_CHANNEL) as subscription:
+            threading.Thread(target=_poke_at, args=(stop, subscription), name="task-stop", daemon=True).start()
             while not stop.is_set():
                 try:
                     self._turn(subscription)

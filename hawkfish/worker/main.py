@@ -15,11 +15,12 @@ from hawkfish.config import Settings
 from hawkfish.errors import HawkFishError
 from hawkfish.events.dispatcher import Dispatcher, Sink
 from hawkfish.tasks import Runner, RunnerSettings
-from hawkfish.worker.watcher import LOOK_SECONDS, Watcher
+from hawkfish.worker.watcher import END_SECONDS, LOOK_SECONDS, Watcher
 
 log = structlog.get_logger("hawkfish.worker")
 
 TIDY_SECONDS = 300.0
+TIDY_END_SECONDS = 5.0
 SCREENSHOTS_KEPT = timedelta(hours=1)
 
 
@@ -61,11 +62,13 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[], None] = l
         )
         application.plugins.startup()
         dispatcher.start()
-        threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True).start()
+        tidying = threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True)
+        tidying.start()
         ready()
         clean = runner.run(stop)
         dispatcher.stop()
         watching.end()
+        tidying.join(TIDY_END_SECONDS)
         application.plugins.shutdown()
         return 0 if clean else 1
     finally:
@@ -78,23 +81,25 @@ class _Watching:
     def __init__(self, application: Application, stop: threading.Event) -> None:
         self._application = application
         self._stop = stop
+        self._watcher: Watcher | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, worker_id: int) -> None:
-        watcher = Watcher(
+        self._watcher = Watcher(
             self._application.database,
             self._application.drivers,
             worker_id,
             sweep_seconds=self._application.settings.sweep_seconds,
             down_seconds=self._application.settings.host_down_seconds,
         )
-        self._thread = threading.Thread(target=watcher.run, args=(self._stop,), name="watcher", daemon=True)
+        self._thread = threading.Thread(target=self._watcher.run, args=(self._stop,), name="watcher", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
         """Waits for its last look at the database, which is about to be closed."""
-        if self._thread is not None:
-            self._thread.join(LOOK_SECONDS + 1)
+        if self._watcher is not None and self._thread is not None:
+            self._watcher.wake()
+            self._thread.join(LOOK_SECONDS + END_SECONDS + 1)
 
 
 def _tidy(application: Application, stop: threading.Event) -> None:

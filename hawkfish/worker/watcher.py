@@ -19,6 +19,7 @@ import structlog
 
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
+from hawkfish.db.signals import Subscription
 from hawkfish.domain.hosts import Host, HostWatch
 from hawkfish.domain.machines import MachineEvent, MachineEventKind
 from hawkfish.errors import HawkFishError, LeaseLost, NotFound
@@ -32,6 +33,8 @@ LOOK_SECONDS = 2.0
 """Longest time between two looks at who is to watch what; a change of the hosts or of the workers wakes it at once."""
 EVENTS_KEPT = 10_000
 RETRY_SECONDS = 1.0
+END_SECONDS = 2.0
+"""How long the end waits for looks at hosts that are under way."""
 
 
 class HostWatcher:
@@ -55,6 +58,10 @@ class HostWatcher:
         """Asks it to end; a call to a hung host may hold its thread a little longer."""
         self._stopped.set()
         self.hear(None)
+
+    def join(self, seconds: float) -> None:
+        """Waits for its end, but no longer than so many seconds."""
+        self._thread.join(seconds)
 
     @property
     def ended(self) -> bool:
@@ -136,11 +143,12 @@ class Watcher:
         self._watchers: dict[int, HostWatcher] = {}
         self._hosts: dict[UUID, Host] = {}
         self._lock = threading.Lock()
+        self._news: Subscription | None = None
         drivers.on_new_driver = self._listen
 
     def run(self, stop: threading.Event) -> None:
         """Watches until `stop` is set."""
-        with self._database.subscribe(HOSTS_CHANNEL) as news:
+        with self._database.subscribe(HOSTS_CHANNEL) as self._news:
             while not stop.is_set():
                 try:
                     self._look()
@@ -149,8 +157,22 @@ class Watcher:
                 except Exception:
                     # Tried again, since new hosts would be watched by nobody.
                     log.exception("the hosts cannot be watched")
-                news.wait(LOOK_SECONDS)
+                self._news.wait(LOOK_SECONDS)
+        self._end()
+
+    def wake(self) -> None:
+        """Has it look at once, and at whether it is to stop."""
+        if self._news is not None:
+            self._news.poke()
+
+    def _end(self) -> None:
+        """Stops all, and waits for their last words to the database, which is about to be closed."""
+        with self._lock:
+            watchers = list(self._watchers.values())
         self._follow({})
+        end = time.monotonic() + END_SECONDS
+        for watcher in watchers:
+            watcher.join(max(0.0, end - time.monotonic()))
 
     def _look(self) -> None:
         with self._database.read() as uow:
