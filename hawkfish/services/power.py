@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from hawkfish.config import Settings
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.machines import BootDevice, PowerState, StartOptions
+from hawkfish.domain.machines import BootDevice, MachineObservation, PowerState, StartOptions
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
 from hawkfish.errors import ActionNotSupported, BackendError, BackendTimeout, Conflict, HawkFishError, MachineNotFound
@@ -67,16 +68,29 @@ TRANSITIONS: Mapping[str, PowerState] = {
 }
 
 
-def start_machine(driver: ComputeDriver, system: System, boot: BootOverride) -> None:
-    """Starts a system's machine with its boot override, where one is set."""
+def start_machine(driver: ComputeDriver, system: System, boot: BootOverride) -> MachineObservation:
+    """Starts a system's machine with its boot override, where one is set, and gives the machine as it is then."""
     options = None
     if boot.enabled is not BootOverrideEnabled.DISABLED and isinstance(driver, SupportsBootOverride):
         options = StartOptions(boot_first=boot.device, once=boot.enabled is BootOverrideEnabled.ONCE)
-    driver.start_machine(system.id, options)
+    return driver.start_machine(system.id, options)
 
 
-Action = Callable[[StepContext, System, ComputeDriver], BootOverride | None]
-"""Acts on power; gives the boot override that a start has used."""
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """What came of an action.
+
+    Attributes:
+        boot: The boot override that a start has used.
+        machine: The machine as it is afterwards; where the action does not know, it is looked at.
+    """
+
+    boot: BootOverride | None = None
+    machine: MachineObservation | None = None
+
+
+Action = Callable[[StepContext, System, ComputeDriver], Acted]
+"""Acts on power."""
 
 
 class PowerVerbs:
@@ -186,7 +200,7 @@ class PowerTasks:
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""
         return (
-            self._kind(POWER_ON, self._power_on, before=(Step(name="look", run=self._look),)),
+            self._kind(POWER_ON, self._power_on, before=(Step(name="look", run=self._look, needed=_uses_up_boot),)),
             self._kind(RESTART, self._restart),
             self._kind(SHUT_DOWN, self._shut_down),
             self._kind(FORCE_OFF, self._force_off, lane=TaskLane.URGENT),
@@ -202,8 +216,8 @@ class PowerTasks:
             # What cuts the power has a connection of its own, which may still work where nothing else does.
             driver = self._drivers.driver(system.host_id, even_if_down=lane is TaskLane.URGENT)
             ctx.check()
-            boot = run(ctx, system, driver)
-            machine = driver.find_machine(system.id)
+            acted = run(ctx, system, driver)
+            machine, boot = acted.machine or driver.find_machine(system.id), acted.boot
             power = PowerState.OFF if machine is None else machine.power_state
             return {
                 "power_state": power,
@@ -244,28 +258,32 @@ class PowerTasks:
             raise machine_gone(system, "start")
         return {"run_id": machine.run_id}
 
-    def _power_on(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+    def _power_on(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         machine = driver.find_machine(system.id)
         if machine is None:
             raise machine_gone(system, "start")
         boot = self._accepted_boot(ctx)
+        ran_before, now = machine.run_id, machine
         # A start that was interrupted may have left it paused; starting it again ends that start, and leaves other pauses be.
         if machine.power_state in {PowerState.OFF, PowerState.PAUSED}:
             try:
-                start_machine(driver, system, boot)
+                now = start_machine(driver, system, boot)
             except BackendError:
-                if not self._is_on(system, driver):  # else the start took effect, though its answer was lost
+                found = driver.find_machine(system.id)
+                if found is None or found.power_state is not PowerState.ON:
                     raise
-        if machine.power_state is PowerState.PAUSED and not self._is_on(system, driver):
+                now = found  # the start took effect, though its answer was lost
+        if now.power_state is PowerState.PAUSED:
             raise Conflict(
                 f"The system {system.name} is paused and was not switched on; use Resume.",
                 kind="ComputerSystem",
                 id=str(system.id),
             )
-        ran_before = machine.run_id is not None and machine.run_id == ctx.results["look"]["run_id"]
-        return None if ran_before else boot
+        looked = ctx.results.get("look")
+        is_this_start = looked is None or ran_before is None or ran_before != looked["run_id"]
+        return Acted(boot=boot if is_this_start else None, machine=now)
 
-    def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+    def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         machine = driver.find_machine(system.id)
         if machine is None:
             raise machine_gone(system, "restart")
@@ -277,15 +295,14 @@ class PowerTasks:
                 self._shut_down(ctx, system, driver)
             elif plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
                 driver.reset_machine(system.id)
-                return None
+                return Acted()
             else:
                 # With an override pending a plain reset is not enough: the boot order is read at a start.
                 driver.power_off_machine(system.id)
         ctx.check()
-        start_machine(driver, system, boot)
-        return boot
+        return Acted(boot=boot, machine=start_machine(driver, system, boot))
 
-    def _shut_down(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+    def _shut_down(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         end = time.monotonic() + self._graceful_seconds
         ask_at = -math.inf
         while not self._is_off(system, driver):
@@ -304,7 +321,7 @@ class PowerTasks:
                 ask_at = now + min(ASK_AGAIN_SECONDS, self._graceful_seconds / 4)
                 ctx.progress(message="Waiting for the guest to shut down")
             ctx.sleep(POLL_SECONDS)
-        return None
+        return Acted()
 
     def _ask_to_shut_down(self, system: System, driver: ComputeDriver) -> None:
         if not isinstance(driver, SupportsGracefulShutdown):
@@ -317,15 +334,11 @@ class PowerTasks:
             if not self._is_off(system, driver):  # else it went off in this moment, as it should
                 raise
 
-    def _is_on(self, system: System, driver: ComputeDriver) -> bool:
-        machine = driver.find_machine(system.id)
-        return machine is not None and machine.power_state is PowerState.ON
-
     def _is_off(self, system: System, driver: ComputeDriver) -> bool:
         machine = driver.find_machine(system.id)
         return machine is None or machine.power_state is PowerState.OFF
 
-    def _force_off(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+    def _force_off(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         driver.power_off_machine(system.id)
         for task_id in ctx.task.cancelled_ids:
             # What was under way may have started the machine a moment after our cut.
@@ -341,9 +354,9 @@ class PowerTasks:
                     host=system.host_name,
                     seconds=self._overtaken_seconds,
                 )
-        return None
+        return Acted()
 
-    def _signal(self, ctx: StepContext, system: System, driver: ComputeDriver) -> BootOverride | None:
+    def _signal(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         reset_type = ResetType(ctx.arguments["reset_type"])
         if reset_type is ResetType.NMI and isinstance(driver, SupportsNmi):
             driver.send_nmi(system.id)
@@ -353,7 +366,12 @@ class PowerTasks:
             driver.resume_machine(system.id)
         else:
             raise ActionNotSupported(f"{system.host_name} does not offer {reset_type}.", action="ComputerSystem.Reset")
-        return None
+        return Acted()
+
+
+def _uses_up_boot(task: Task) -> bool:
+    """Whether a start ends the override that it was accepted with, so that it must be known which run has begun with it."""
+    return bool(task.arguments["boot"][0] == BootOverrideEnabled.ONCE)
 
 
 def machine_gone(system: System, operation: str) -> MachineNotFound:

@@ -48,7 +48,7 @@ class Execution:
     # --- forward -------------------------------------------------------------------------------------------------
 
     def _forward(self, position: int, *, begun: bool) -> None:
-        while position < len(self._steps):
+        while (position := self._next(position)) < len(self._steps):
             if self._wishes.abort:
                 self._fail(position, Aborted(self._wishes.reason or "Cancelled by request."), begun=begun)
                 return
@@ -73,6 +73,12 @@ class Execution:
             begun = False
         self._end_after_children()
 
+    def _next(self, position: int) -> int:
+        """The first step from there on that this task needs."""
+        while position < len(self._steps) and not self._steps[position].is_of(self._task):
+            position += 1
+        return position
+
     def _record(self, position: int, context: StepContext, result: Result) -> bool:
         """Records a step as done, with all that it has to write; the last one ends the task in the same transaction.
 
@@ -94,7 +100,7 @@ class Execution:
             uow.tasks.note(self._task.id, "step", f"{step.name}: done.", step=step.name, epoch=self._task.epoch)
             if step.record is not None:
                 step.record(uow, context, result)
-            if position + 1 < len(self._steps) or children_left:
+            if self._next(position + 1) < len(self._steps) or children_left:
                 return False  # `_end_after_children` waits for those that the step has left running
             self._succeed(uow)
             return True
@@ -168,7 +174,7 @@ class Execution:
             context = self._context(step)
             try:
                 context.check()
-                if step is not None and step.undo is not None:
+                if step is not None and step.undo is not None and step.is_of(self._task):
                     step.undo(context)
                 self._record_undo(position, context, step)
             except LeaseLost:

@@ -34,6 +34,12 @@ class Step:
     """Writes the same for the undo, in the fenced transaction that records it as done."""
     since: int = 1
     """Version of the kind in which the step was appended; tasks of an older version do not run it."""
+    needed: Callable[[Task], bool] | None = None
+    """Whether a task needs the step, as its arguments say, which never change; else it is passed over and records nothing."""
+
+    def is_of(self, task: Task) -> bool:
+        """Whether the task has this step."""
+        return self.needed is None or self.needed(task)
 
 
 @dataclass(frozen=True, kw_only=True)

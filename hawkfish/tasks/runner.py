@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -26,6 +26,7 @@ from hawkfish.tasks.queue import TaskQueue
 log = structlog.get_logger(__name__)
 
 EXIT_LEASE_LOST = 75
+LANES = (TaskLane.URGENT, TaskLane.NORMAL)
 PURGE_SECONDS = 3600.0
 STANDING_FACTOR = 16
 GATHER_SECONDS = 0.005  # while tasks run, their ends are gathered for so long, to claim several in one transaction
@@ -185,17 +186,27 @@ class Runner:
             self._next_sweep = now + self._settings.sweep
             self._sweep(now)
         self._refresh_wishes()
-        for lane, most in (
-            (TaskLane.URGENT, self._settings.urgent_threads),
-            (TaskLane.NORMAL, self._settings.threads),
-        ):
-            while (free := self._free(lane, most)) > 0:
-                found, claimed = self._claim(lane, free, subscription)
+        full: set[TaskLane] = set()
+        while wanted := {lane: free for lane in LANES if lane not in full and (free := self._free(lane)) > 0}:
+            for lane, ids in self._look(wanted).items():
+                found, claimed = self._claim(lane, wanted[lane], ids, subscription)
                 # Those that were refused are at a limit which the next look sees: others behind them may run.
                 if claimed == found or not claimed:
-                    break
+                    full.add(lane)
 
-    def _free(self, lane: TaskLane, most: int) -> int:
+    def _look(self, wanted: Mapping[TaskLane, int]) -> dict[TaskLane, list[str] | None]:
+        """What may run now; None where it is known only under the locks of the claim."""
+        versions = self._registry.versions()
+        if not versions:
+            return {lane: [] for lane in wanted}
+        if not self._database.is_sqlite:
+            return dict.fromkeys(wanted)
+        # The only worker can look without the write lock, which an idle one never takes.
+        with self._database.read() as uow:
+            return {lane: uow.tasks.claimable(lane, versions, free) for lane, free in wanted.items()}
+
+    def _free(self, lane: TaskLane) -> int:
+        most = self._settings.urgent_threads if lane is TaskLane.URGENT else self._settings.threads
         stands_since = time.monotonic() - self._settings.stands_after
         with self._running_lock:
             here = [running.since for running in self._running.values() if running.task.lane is lane]
@@ -219,19 +230,11 @@ class Runner:
                 abort, reason, pause = wishes_by_task[task_id]
                 one.wishes.update(abort=abort, reason=reason, pause=pause)
 
-    def _claim(self, lane: TaskLane, free: int, subscription: Subscription) -> tuple[int, int]:
+    def _claim(self, lane: TaskLane, free: int, found: list[str] | None, subscription: Subscription) -> tuple[int, int]:
         """Takes up to `free` tasks and begins them; gives how many were found and how many of them were taken."""
-        versions = self._registry.versions()
-        if not versions:
+        if found == []:
             return 0, 0
-        found: list[str] | None = None
-        if (
-            self._database.is_sqlite
-        ):  # the only worker: it can look without the write lock, which an idle one never takes
-            with self._database.read() as uow:
-                found = uow.tasks.claimable(lane, versions, free)
-            if not found:
-                return 0, 0
+        versions = self._registry.versions()
 
         def claim(uow: UnitOfWork) -> tuple[int, list[Task]]:
             ids = uow.tasks.claimable(lane, versions, free) if found is None else found

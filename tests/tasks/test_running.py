@@ -49,6 +49,36 @@ def test_a_failing_step_is_undone_backwards_and_the_error_is_kept_as_it_was(lab)
     assert str(error) == "No vCPU left in project x; free some."
 
 
+def test_a_step_that_a_task_does_not_need_is_neither_run_nor_undone(lab):
+    ran = []
+
+    def run(ctx):
+        ran.append(ctx.step)
+
+    def last(ctx):
+        run(ctx)
+        if ctx.arguments.get("fails"):
+            raise QuotaExceeded("No vCPU left.", resource="vCPU", limit=4)
+
+    def step(name, action=run, needed=None):
+        return Step(name=name, run=action, undo=lambda ctx: ran.append(f"-{ctx.step}"), needed=needed)
+
+    def wanted(task):
+        return task.arguments.get("wanted", False)
+
+    lab.kind("make", step("one", needed=wanted), step("two", last), step("three", needed=wanted))
+    with lab.worker():
+        plain = lab.wait(lab.submit("make"))
+        assert (plain.state, ran) == (TaskState.COMPLETED, ["two"])
+        assert lab.events(plain) == ["accepted", "started", "step", "ended"]
+        ran.clear()
+        lab.wait(lab.submit("make", arguments={"wanted": True}))
+        assert ran == ["one", "two", "three"]
+        ran.clear()
+        assert lab.wait(lab.submit("make", arguments={"fails": True})).state is TaskState.FAILED
+        assert ran == ["two", "-two"]
+
+
 def test_an_unknown_exception_tells_nothing_to_the_user(lab):
     def fail(ctx):
         raise ValueError("password=hunter2")
