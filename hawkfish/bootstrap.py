@@ -126,7 +126,7 @@ class Application:
             ImageTasks(access, drivers, store),
             SystemTasks(access, drivers, disks, str(installation_id)),
             SystemBatchTasks(access, drivers, str(installation_id)),
-            PowerTasks(access, drivers),
+            PowerTasks(access, drivers, str(installation_id)),
             PictureTasks(access, drivers),
             HostTasks(access, drivers),
         ):

@@ -81,7 +81,7 @@ LOGIN_ONLY = (
     r".*/Chassis/[^/]+/Drives(/[^/]+)?",
     r".*/Chassis/[^/]+/Drives(/.+)?",
     r".*/LogServices(/[^/]+)?",
-    r".*/Systems/[^/]+/(Processors|Memory|EthernetInterfaces|Storage)(/.+)?",
+    r".*/Systems/[^/]+/(Processors|Memory|EthernetInterfaces|Storage|BootOptions)(/.+)?",
     r"/redfish/v1/(JsonSchemas|Schemas|Registries)(/.+)?",
 )
 """Addresses that every account may read. A test asks the API itself for all of this."""

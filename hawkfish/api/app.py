@@ -15,6 +15,7 @@ from hawkfish.api.middleware.protocol import Protocol
 from hawkfish.api.resources import (
     accounts,
     audit,
+    boot_options,
     ethernet_interfaces,
     hosts,
     images,
@@ -52,6 +53,8 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.SYSTEMS}/{{system_id}}/Processors/{{processor_id}}": processors.ProcessorResource,
     f"{links.SYSTEMS}/{{system_id}}/Memory": memory.MemoryCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/Memory/{{memory_id}}": memory.MemoryResource,
+    f"{links.SYSTEMS}/{{system_id}}/BootOptions": boot_options.BootOptionCollectionResource,
+    f"{links.SYSTEMS}/{{system_id}}/BootOptions/{{option_id}}": boot_options.BootOptionResource,
     f"{links.SYSTEMS}/{{system_id}}/EthernetInterfaces": ethernet_interfaces.EthernetInterfaceCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/EthernetInterfaces/{{interface_id}}": ethernet_interfaces.EthernetInterfaceResource,
     f"{links.SYSTEMS}/{{system_id}}/Storage": storage.StorageCollectionResource,

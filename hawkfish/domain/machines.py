@@ -152,6 +152,8 @@ class MachineSpec:
         vcpus: Number of virtual processors: the cores of one socket, with one thread each.
         memory_mib: Memory in MiB.
         boot_order: Groups of devices in the order in which firmware tries them.
+        boot_devices: Ids of disks, drives and network interfaces that firmware tries before all others, in this order; the
+            others follow as `boot_order` says.
         graphics: A VNC screen on a local socket, never on a network.
         serial: A serial port whose output is kept by the hypervisor.
         random: A random number generator fed by the host.
@@ -167,6 +169,7 @@ class MachineSpec:
     drives: tuple[DriveSpec, ...] = USUAL_DRIVES
     network_interfaces: tuple[NetworkInterfaceSpec, ...] = ()
     boot_order: tuple[BootDevice, ...] = (BootDevice.DISK, BootDevice.CD, BootDevice.NETWORK)
+    boot_devices: tuple[str, ...] = ()
     graphics: bool = True
     serial: bool = True
     random: bool = True
@@ -194,6 +197,8 @@ class MachineObservation:
         stamp: None where HawkFish did not make the machine.
         disk_ids: The ids of the disks it has (serial numbers where given, else target names).
         media: Drive id to the path or address of the inserted medium, None while empty.
+        boot_devices: Ids of devices in the order in which firmware tries them at the next boot: of this run while it runs,
+            else of the definition; () where the hypervisor does not say.
     """
 
     id: UUID
@@ -207,6 +212,7 @@ class MachineObservation:
     disk_ids: tuple[str, ...] = ()
     mac_addresses: tuple[str, ...] = ()
     media: tuple[tuple[str, str | None], ...] = ()
+    boot_devices: tuple[str, ...] = ()
 
     @property
     def facts(self) -> MachineFacts:
@@ -218,6 +224,7 @@ class MachineObservation:
             disk_ids=self.disk_ids,
             mac_addresses=self.mac_addresses,
             media=self.media,
+            firmware=self.firmware,
         )
 
 
@@ -228,6 +235,7 @@ class MachineFacts:
     Attributes:
         disk_ids: The ids of the disks it has (serial numbers where given, else target names).
         media: Drive id to the path or address of the inserted medium, None while empty.
+        firmware: None where it was not looked at.
     """
 
     name: str
@@ -236,6 +244,7 @@ class MachineFacts:
     disk_ids: tuple[str, ...] = ()
     mac_addresses: tuple[str, ...] = ()
     media: tuple[tuple[str, str | None], ...] = ()
+    firmware: Firmware | None = None
 
 
 class MachineEventKind(StrEnum):

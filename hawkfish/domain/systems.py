@@ -9,8 +9,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
+from hawkfish.domain.boot import BOOT_TARGETS, MODE_OF, BootOption, in_order
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import (
+    USUAL_DRIVES,
     BootDevice,
     DiskBus,
     Firmware,
@@ -133,7 +135,10 @@ class System:
         power_state: Last observed, or on its way (PoweringOn, PoweringOff) while an accepted task is to change it; None
             before the machine was first seen.
         stale: The host has not been heard of; what was observed may no longer be so.
+        firmware: What its next start is to use; a machine that runs keeps what it was started with.
+        boot_order: References of `boot_options` in the order that was asked for; () for the usual one.
         capabilities: What its driver and host really offer.
+        firmwares: What its host can start machines with.
         failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
         observed: What the hypervisor says of its machine; None before it was first seen, and where there is none.
@@ -154,6 +159,7 @@ class System:
     disks: tuple[SystemDisk, ...] = ()
     network_interfaces: tuple[SystemNetworkInterface, ...] = ()
     boot: BootOverride = field(default_factory=BootOverride)
+    boot_order: tuple[str, ...] = ()
     power_state: PowerState | None = None
     run_id: str | None = None
     observed: MachineFacts | None = None
@@ -161,6 +167,7 @@ class System:
     stale: bool = False
     profile: ProfileUse | None = None
     capabilities: frozenset[ComputeCapability] = frozenset()
+    firmwares: frozenset[Firmware] = frozenset()
     driver: str = ""
     hypervisor: str = ""
     architecture: str = ""
@@ -178,6 +185,32 @@ class System:
         )
 
     @property
+    def boot_options(self) -> tuple[BootOption, ...]:
+        """What it can start from, in the order in which firmware tries it."""
+        usual = (
+            *(BootOption(reference=disk.id, device=BootDevice.DISK) for disk in self.disks),
+            *(BootOption(reference=drive.id, device=BootDevice(drive.kind.value)) for drive in USUAL_DRIVES),
+            *(BootOption(reference=item.id, device=BootDevice.NETWORK) for item in self.network_interfaces),
+        )
+        return in_order(usual, self.boot_order)
+
+    @property
+    def boot_devices(self) -> frozenset[BootDevice]:
+        """The groups of devices of which it has one or more."""
+        return frozenset(option.device for option in self.boot_options)
+
+    @property
+    def boot_targets(self) -> tuple[str, ...]:
+        """Redfish's words for what it can be told to start from: what it has a device for."""
+        present = self.boot_devices
+        return tuple(name for name, device in BOOT_TARGETS.items() if device is None or device in present)
+
+    @property
+    def boot_modes(self) -> tuple[str, ...]:
+        """Redfish's words for what can start it on its host."""
+        return tuple(MODE_OF[firmware] for firmware in Firmware if firmware in self.firmwares | {self.firmware})
+
+    @property
     def is_running(self) -> bool:
         """Whether its machine is not off, as far as is known."""
         return self.power_state not in {None, PowerState.OFF}
@@ -192,6 +225,7 @@ class System:
             ("name", self.name, found.name),
             ("processors", self.vcpus, found.vcpus),
             ("memory in MiB", self.memory_mib, found.memory_mib),
+            ("firmware", self.firmware, found.firmware or self.firmware),
             ("disks", _words(disk.id for disk in self.disks), _words(found.disk_ids)),
             (
                 "network interfaces",
@@ -272,7 +306,12 @@ class NewSystem:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemChanges:
-    """Changes of a system; None means unchanged. `vcpus` and `memory_mib` change the definition, seen at the next start."""
+    """Changes of a system; None means unchanged.
+
+    Attributes:
+        vcpus: Changes the definition, seen at the next start; so does `memory_mib`.
+        firmware: Brought about by the next start itself; so is `boot_order`.
+    """
 
     description: str | None = None
     asset_tag: str | None = None
@@ -282,3 +321,5 @@ class SystemChanges:
     boot_enabled: BootOverrideEnabled | None = None
     boot_device: BootDevice | None = None
     boot_device_given: bool = False
+    firmware: Firmware | None = None
+    boot_order: tuple[str, ...] | None = None

@@ -30,6 +30,8 @@ def machine_spec_with(system: System, disks: Sequence[DiskSpec], stamp: MachineS
         memory_mib=system.memory_mib,
         firmware=system.firmware,
         stamp=stamp,
+        # The usual order needs no names: it is that of the groups.
+        boot_devices=tuple(option.reference for option in system.boot_options) if system.boot_order else (),
         disks=tuple(disks),
         network_interfaces=tuple(
             NetworkInterfaceSpec(id=item.id, mac_address=item.mac_address, attachment=item.attachment, model=item.model)

@@ -16,7 +16,7 @@ from uuid import UUID
 from hawkfish.config import Settings
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.machines import BootDevice, MachineObservation, PowerState, StartOptions
+from hawkfish.domain.machines import BootDevice, MachineObservation, MachineStamp, PowerState, StartOptions
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
 from hawkfish.errors import ActionNotSupported, BackendError, BackendTimeout, Conflict, HawkFishError, MachineNotFound
@@ -30,6 +30,7 @@ from hawkfish.plugins.compute import (
 )
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
+from hawkfish.services.boot import as_accepted, boot_arguments, define_for_start, is_defined_as
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
 from hawkfish.tasks import Step, StepContext, TaskKind
@@ -124,12 +125,7 @@ class PowerVerbs:
                 title=f"{reset_type} of system {system.name}",
                 actor=actor.user_name,
                 subject=f"system:{system_id}",
-                # What was accepted before is what this start will do, whatever is accepted after it.
-                arguments={
-                    "system_id": str(system_id),
-                    "reset_type": reset_type,
-                    "boot": [system.boot.enabled, system.boot.device],
-                },
+                arguments={"system_id": str(system_id), "reset_type": reset_type, **boot_arguments(system)},
                 locks=[f"system:{system_id}"],
                 limits=_limits(kind, reset_type, system, self._access.settings),
                 idempotency_key=idempotency_key,
@@ -191,8 +187,9 @@ def _changes(system: System, kind: str) -> bool:
 class PowerTasks:
     """The kinds of task that change power."""
 
-    def __init__(self, access: Access, drivers: DriverPool) -> None:
+    def __init__(self, access: Access, drivers: DriverPool, installation_id: str) -> None:
         self._database = access.database
+        self._installation_id = installation_id
         self._drivers = drivers
         self._graceful_seconds = access.settings.graceful_timeout
         self._overtaken_seconds = access.settings.driver_timeout + OVERTAKEN_MARGIN
@@ -236,7 +233,7 @@ class PowerTasks:
 
     def _system(self, ctx: StepContext) -> System:
         with self._database.read() as uow:
-            return uow.systems.get(UUID(ctx.arguments["system_id"]))
+            return as_accepted(uow.systems.get(UUID(ctx.arguments["system_id"])), ctx.arguments)
 
     def _accepted_boot(self, ctx: StepContext) -> BootOverride:
         """The override as it was when the task was accepted; a `Once` that an earlier start has used since is no more."""
@@ -264,6 +261,8 @@ class PowerTasks:
             raise machine_gone(system, "start")
         boot = self._accepted_boot(ctx)
         ran_before, now = machine.run_id, machine
+        if machine.power_state is PowerState.OFF:
+            self._define(ctx, system, driver, machine)
         # A start that was interrupted may have left it paused; starting it again ends that start, and leaves other pauses be.
         if machine.power_state in {PowerState.OFF, PowerState.PAUSED}:
             try:
@@ -290,17 +289,32 @@ class PowerTasks:
         reset_type = ResetType(ctx.arguments["reset_type"])
         boot = self._accepted_boot(ctx)
         if machine.power_state is not PowerState.OFF:
-            plain = boot.enabled is BootOverrideEnabled.DISABLED and reset_type is not ResetType.POWER_CYCLE
+            plain = (
+                boot.enabled is BootOverrideEnabled.DISABLED
+                and reset_type is not ResetType.POWER_CYCLE
+                and is_defined_as(system, machine)
+            )
             if reset_type is ResetType.GRACEFUL_RESTART:
                 self._shut_down(ctx, system, driver)
             elif plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
                 driver.reset_machine(system.id)
                 return Acted()
             else:
-                # With an override pending a plain reset is not enough: the boot order is read at a start.
+                # With an override pending, or other firmware, a plain reset is not enough: both are read at a start.
                 driver.power_off_machine(system.id)
+            machine = driver.find_machine(system.id)
         ctx.check()
+        self._define(ctx, system, driver, machine)
         return Acted(boot=boot, machine=start_machine(driver, system, boot))
+
+    def _define(
+        self, ctx: StepContext, system: System, driver: ComputeDriver, machine: MachineObservation | None
+    ) -> None:
+        """Lets a machine that is off follow what was accepted before this start."""
+        if machine is None:
+            raise machine_gone(system, "start")
+        stamp = MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
+        define_for_start(driver, self._drivers, system, machine, stamp)
 
     def _shut_down(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         end = time.monotonic() + self._graceful_seconds

@@ -26,6 +26,7 @@ from hawkfish.domain.systems import ResetType, System, SystemState
 from hawkfish.domain.tasks import Task, TaskError
 from hawkfish.errors import ForeignObject
 from hawkfish.services.access import Access
+from hawkfish.services.boot import boot_arguments
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.image_disks import ImageDisks
 from hawkfish.services.machines import machine_spec
@@ -160,11 +161,7 @@ class SystemTasks:
             "start",
             POWER_ON,
             title=f"Start system {system.name}",
-            arguments={
-                "system_id": str(system.id),
-                "reset_type": ResetType.ON,
-                "boot": [system.boot.enabled, system.boot.device],
-            },
+            arguments={"system_id": str(system.id), "reset_type": ResetType.ON, **boot_arguments(system)},
             locks=ctx.task.locks,
             limits=start_limits(system, self._access.settings.host_starts),
         )

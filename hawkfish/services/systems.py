@@ -8,25 +8,14 @@ from uuid import UUID
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import PowerState
 from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
-from hawkfish.domain.systems import (
-    BootOverride,
-    BootOverrideEnabled,
-    System,
-    SystemChanges,
-    SystemState,
-)
-from hawkfish.errors import (
-    Conflict,
-    NotSupported,
-    PreconditionFailed,
-    PropertyOutOfRange,
-)
+from hawkfish.domain.systems import System, SystemChanges, SystemState
+from hawkfish.errors import Conflict, PreconditionFailed, PropertyOutOfRange
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
+from hawkfish.services.boot import changed_boot
 from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
@@ -212,29 +201,7 @@ def _record_values(system: System, changes: SystemChanges) -> dict[str, Any]:
     }
     if changes.labels is not None and dict(changes.labels) != dict(system.labels):
         values["labels"] = dict(changes.labels)
-    boot = _changed_boot(system.boot, changes)
-    if boot != system.boot:
-        if (
-            boot.enabled is not BootOverrideEnabled.DISABLED
-            and ComputeCapability.BOOT_OVERRIDE not in system.capabilities
-        ):
-            raise NotSupported(
-                f"The host {system.host_name} of {system.name} cannot override the boot order.",
-                operation="boot override",
-            )
-        values |= {"boot_enabled": boot.enabled, "boot_device": boot.device}
-    return values
-
-
-def _changed_boot(boot: BootOverride, changes: SystemChanges) -> BootOverride:
-    """Redfish: a target without Enabled keeps what is set, and None as target means no override."""
-    enabled = changes.boot_enabled or boot.enabled
-    device = changes.boot_device if changes.boot_device_given else boot.device
-    if changes.boot_device_given and device is not None and changes.boot_enabled is None:
-        enabled = BootOverrideEnabled.ONCE if enabled is BootOverrideEnabled.DISABLED else enabled
-    if device is None:
-        enabled = BootOverrideEnabled.DISABLED
-    return BootOverride(enabled=enabled, device=device)
+    return values | changed_boot(system, changes)
 
 
 def _refuse_too_large(uow: UnitOfWork, system: System, hardware: Mapping[str, int]) -> None:

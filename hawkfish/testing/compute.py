@@ -119,6 +119,16 @@ class ComputeDriverContract(DeviceContract):
         assert changed.stamp == stamp
         assert driver.find_machine(spec.id) == changed
 
+    def test_the_firmware_can_be_changed_and_nothing_else_is(
+        self, driver: ComputeDriver, machine_spec: SpecFactory
+    ) -> None:
+        spec = machine_spec()
+        defined = driver.define_machine(spec)
+        for firmware in sorted(driver.probe().firmwares, key=lambda item: item is spec.firmware):
+            changed = driver.define_machine(replace(spec, firmware=firmware))
+            assert changed == replace(defined, firmware=firmware)
+            assert driver.find_machine(spec.id) == changed
+
     def test_a_running_machine_runs_on_while_its_definition_changes(
         self, driver: ComputeDriver, machine_spec: SpecFactory
     ) -> None:

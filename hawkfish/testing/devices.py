@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -96,6 +97,32 @@ class DeviceContract(DriverFixtures):
         assert driver.find_machine(spec.id) == defined
         assert driver.start_machine(spec.id).power_state is PowerState.ON
         assert driver.boot_override_mechanism
+
+    @needs(Capability.BOOT_OVERRIDE)
+    def test_devices_are_tried_in_the_order_that_was_asked_for(self, driver: Any, machine_spec: SpecFactory) -> None:
+        spec = machine_spec(drives=(DriveSpec(id="Cd"),))
+        (nic,) = (interface.id for interface in spec.network_interfaces)
+        assert driver.define_machine(spec).boot_devices == ("Cd", nic)
+        changed = replace(spec, boot_devices=(nic, "Cd"))
+        for _ in range(2):
+            assert driver.define_machine(changed).boot_devices == (nic, "Cd")
+        assert driver.start_machine(spec.id).boot_devices == (nic, "Cd")
+        driver.define_machine(spec)
+        assert driver.find_machine(spec.id).boot_devices == (nic, "Cd"), "a run keeps its order"
+        driver.power_off_machine(spec.id)
+        assert driver.find_machine(spec.id).boot_devices == ("Cd", nic)
+        partly = driver.define_machine(replace(spec, boot_devices=(nic, "absent")))
+        assert partly.boot_devices == (nic, "Cd"), "what is not named follows, and what is not there is passed over"
+
+    @needs(Capability.BOOT_OVERRIDE)
+    @pytest.mark.parametrize("once", [True, False])
+    def test_a_run_says_what_its_next_boot_tries(self, driver: Any, machine_spec: SpecFactory, once: bool) -> None:
+        spec = machine_spec(drives=(DriveSpec(id="Cd"),))
+        (nic,) = (interface.id for interface in spec.network_interfaces)
+        driver.define_machine(spec)
+        started = driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.NETWORK, once=once))
+        assert started.boot_devices == (("Cd", nic) if once else (nic, "Cd"))
+        assert driver.find_machine(spec.id) == started
 
     # --- media -------------------------------------------------------------------------------------------------------
 

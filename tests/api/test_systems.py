@@ -228,10 +228,72 @@ def test_boot_overrides_read_back_at_once(api: Api) -> None:
     power(api, system, "On")
     used = api.get(path).json["Boot"]
     assert used["BootSourceOverrideEnabled"] == "Disabled"
+
+
+def test_a_boot_mode_reads_back_at_once_and_starts_the_system_at_the_next_power_on(api: Api) -> None:
+    system = api.system(fresh())
+    path = system["@odata.id"]
+    power(api, system, "On")
+    before = api.get(path)
+    mode = system["Boot"]["BootSourceOverrideMode"]
+    assert sorted(system["Boot"]["BootSourceOverrideMode@Redfish.AllowableValues"]) == ["Legacy", "UEFI"]
     other = "Legacy" if mode == "UEFI" else "UEFI"
-    refused = api.patch(path, {"Boot": {"BootSourceOverrideMode": other}})
-    assert refused.status_code == 400
-    assert messages(refused)[0]["MessageId"] == "Base.1.22.PropertyValueNotInList"
+    changed = api.patch(path, {"Boot": {"BootSourceOverrideMode": other}})
+    assert changed.json["Boot"]["BootSourceOverrideMode"] == other
+    assert changed.headers["ETag"] != before.headers["ETag"]
+    for reset_type in ("ForceOff", "On"):
+        power(api, system, reset_type)
+    log = api.finish(api.get(f"{path}/Oem/HawkFish/SerialLog")).json["Text"]
+    firmwares = {"UEFI": "UEFI", "Legacy": "BIOS"}
+    started = [line.split()[2] for line in log.splitlines() if line.startswith("HawkFish simulated")]
+    assert started == [firmwares[mode], firmwares[other]]
+
+
+def test_the_boot_order_is_that_of_the_boot_options_and_settable(api: Api) -> None:
+    system = api.system(fresh(), DiskGiB=1, NetworkInterfaces=[{"UserMode": True}, {"UserMode": True}])
+    path = system["@odata.id"]
+    options = [api.get(item["@odata.id"]).json for item in api.get(f"{path}/BootOptions").json["Members"]]
+    order = system["Boot"]["BootOrder"]
+    assert [option["BootOptionReference"] for option in options] == order
+    assert [option["Alias"] for option in options] == ["Hdd", "Cd", "Pxe", "Pxe"]
+    for option in options:
+        assert option["@odata.id"] == f"{path}/BootOptions/{option['Id']}"
+        for related in option.get("RelatedItem", []):
+            assert api.get(related["@odata.id"]).status_code == 200
+    asked = [order[3], order[1], order[0], order[2]]
+    changed = api.patch(path, {"Boot": {"BootOrder": asked}})
+    assert changed.json["Boot"]["BootOrder"] == asked
+    assert changed.headers["ETag"] != system["@odata.etag"]
+    members = api.get(f"{path}/BootOptions").json["Members"]
+    assert [item["@odata.id"].rpartition("/")[2] for item in members] == asked
+    again = api.patch(path, {"Boot": {"BootOrder": asked}})
+    assert (again.status_code, again.headers["ETag"]) == (200, changed.headers["ETag"])
+    for wrong, message in (
+        (asked[1:], "PropertyValueIncorrect"),
+        ([*asked, asked[0]], "PropertyValueIncorrect"),
+        ([*asked[1:], "disk9"], "PropertyValueNotInList"),
+    ):
+        refused = api.patch(path, {"Boot": {"BootOrder": wrong}})
+        assert refused.status_code == 400
+        assert messages(refused)[0]["MessageId"] == f"Base.1.22.{message}"
+    assert api.get(path).json["Boot"]["BootOrder"] == asked
+    missing = api.get(f"{path}/BootOptions/disk9")
+    assert missing.status_code == 404
+
+
+def test_a_target_that_the_system_lacks_is_refused_with_what_it_has(api: Api) -> None:
+    system = api.system(fresh(), NetworkInterfaces=[])
+    boot = system["Boot"]
+    assert boot["BootSourceOverrideTarget@Redfish.AllowableValues"] == ["None", "Hdd", "Cd"]
+    for target in ("Pxe", "Usb", "Floppy"):
+        refused = api.patch(
+            system["@odata.id"], {"Boot": {"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": "Once"}}
+        )
+        assert refused.status_code == 400
+        (message,) = messages(refused)
+        assert message["MessageId"] == "Base.1.22.PropertyValueNotInList"
+        assert "None, Hdd, Cd" in refused.text
+    assert api.get(system["@odata.id"]).json["Boot"] == boot
 
 
 @pytest.mark.parametrize(
@@ -240,7 +302,7 @@ def test_boot_overrides_read_back_at_once(api: Api) -> None:
         ({"Foo": 1}, ["PropertyUnknown"]),
         ({"PowerState": "On"}, ["PropertyNotWritable"]),
         ({"Name": "other"}, ["PropertyNotWritable"]),
-        ({"Boot": {"BootOrder": []}}, ["PropertyNotWritable"]),
+        ({"Boot": {"BootOptions": []}}, ["PropertyNotWritable"]),
         ({"Boot": {"BootSourceOverrideTarget": "Floppy2"}}, ["PropertyValueNotInList"]),
         ({"Boot": {"BootSourceOverrideEnabled": 1}}, ["PropertyValueTypeError"]),
         ({"Boot": []}, ["PropertyValueTypeError"]),

@@ -1,5 +1,6 @@
 """Domain XML as objects: what is built is read back, and what libvirt or others wrote is understood."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -164,6 +165,21 @@ def test_devices_boot_in_the_order_of_their_groups():
     assert [item.boot_order for item in machine.disks] == [2, 3, None]
 
 
+def test_devices_that_are_named_boot_before_their_groups():
+    machine = build(spec(boot_devices=("n", "two", "absent")))
+    assert machine.boot_devices == ("n", "two", "one", "Cd")
+    assert with_boot_first(machine, BootDevice.DISK).boot_devices == ("two", "one", "n", "Cd")
+
+
+def test_variables_of_uefi_outlive_a_time_with_bios():
+    uefi = replace(build(spec(firmware=Firmware.UEFI)), firmware=FirmwareXml(uefi=True, nvram="/nvram/m.fd"))
+    bios = build(spec(firmware=Firmware.BIOS), uefi)
+    assert "<nvram>" not in bios.build()
+    read = MachineXml.parse(bios.build())
+    assert (read.firmware.uefi, read.firmware.nvram) == (False, "/nvram/m.fd")
+    assert build(spec(firmware=Firmware.UEFI), read).firmware == uefi.firmware
+
+
 def test_an_override_goes_first_and_the_rest_keeps_its_order():
     machine = with_boot_first(build(spec()), BootDevice.CD)
     assert [item.boot_order for item in machine.disks] == [2, 3, 1]
@@ -185,8 +201,6 @@ def test_devices_keep_their_names_when_others_go():
 def test_what_libvirt_assigned_is_kept():
     first = build(spec(firmware=Firmware.UEFI))
     address = (("bus", "0x07"), ("type", "pci"))
-    from dataclasses import replace
-
     assigned = replace(
         first,
         machine_type="pc-q35-7.2",

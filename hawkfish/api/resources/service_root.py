@@ -16,6 +16,8 @@ REDFISH_VERSION = "1.20.0"
 
 SCHEMAS = (
     "AccountService AccountService.v1_18_1",
+    "BootOption BootOption.v1_0_6",
+    "BootOptionCollection",
     "Chassis Chassis.v1_28_0",
     "ChassisCollection",
     "ComputerSystem ComputerSystem.v1_27_0",

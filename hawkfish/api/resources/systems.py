@@ -13,7 +13,6 @@ from hawkfish.api.offload import offload
 from hawkfish.api.queries import read_number
 from hawkfish.api.resources.base import Address, Collection, Resource
 from hawkfish.api.resources.systems_body import (
-    MODE_OF,
     SYSTEM_FIELDS,
     placement_body,
     screenshot_uri,
@@ -23,10 +22,8 @@ from hawkfish.api.resources.systems_body import (
 from hawkfish.api.schemas.systems import NewSystemSchema, NoParametersSchema, ResetSchema, SystemPatchSchema
 from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.machines import Firmware
 from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.systems import System
-from hawkfish.errors import PropertyNotInList
 
 SERIAL_PIECE = 64 * 1024
 
@@ -114,9 +111,8 @@ class SystemResource(SystemPart):
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Changes the system."""
-        changes, mode = SystemPatchSchema.read(self.read(req))
+        changes = SystemPatchSchema.read(self.read(req))
         system = self.find(req, system_id)
-        _refuse_other_mode(system, mode)
         version = expected_version(req, system_document(system))
         actor, systems = req.context.actor, self.application.systems
         accepted = offload(systems.update, actor, system.id, changes, version)
@@ -185,15 +181,3 @@ class SerialLogResource(SystemPart):
         outcome = settle(req, resp, self.application, accepted)
         if outcome.done and outcome.task is not None:
             send(req, resp, serial_log_document(outcome.task))
-
-
-def _refuse_other_mode(system: System, mode: Firmware | None) -> None:
-    """A client may say which mode it believes in; the firmware itself is chosen when the system is made."""
-    if mode is not None and mode is not system.firmware:
-        present = MODE_OF[system.firmware]
-        raise PropertyNotInList(
-            f"Boot/BootSourceOverrideMode of {system.name} is {present} and cannot be changed; make a system with other firmware.",
-            property="Boot/BootSourceOverrideMode",
-            value=MODE_OF[mode],
-            allowed=[present],
-        )

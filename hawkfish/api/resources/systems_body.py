@@ -10,9 +10,9 @@ from hawkfish.api.documents import Document
 from hawkfish.api.filters import Cases, Fields, Stored
 from hawkfish.api.links import link
 from hawkfish.api.resources.base import not_none, timestamp
-from hawkfish.api.schemas.systems import BOOT_MODES, BOOT_TARGETS
+from hawkfish.domain.boot import MODE_OF, TARGET_OF
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import BootDevice, Bridge, Firmware, MachineFacts, NamedNetwork, NetworkAttachment
+from hawkfish.domain.machines import Bridge, MachineFacts, NamedNetwork, NetworkAttachment
 from hawkfish.domain.pages import AllOf, AnyOf, Comparison, Not, Operator
 from hawkfish.domain.placement import Placement
 from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
@@ -21,9 +21,6 @@ from hawkfish.domain.tasks import Task
 MIB_A_GIB = 1024
 PARTS = ("Processors", "Memory", "EthernetInterfaces", "Storage", "LogServices")
 """What has collections of its own below the system."""
-
-TARGET_OF: dict[BootDevice | None, str] = {device: name for name, device in BOOT_TARGETS.items()}
-MODE_OF: dict[Firmware, str] = {firmware: name for name, firmware in BOOT_MODES.items()}
 
 
 def system_document(system: System) -> Document:
@@ -43,7 +40,7 @@ def system_document(system: System) -> Document:
         "Status": status_of(system),
         "ProcessorSummary": {"Count": 1, "CoreCount": system.vcpus, "LogicalProcessorCount": system.vcpus},
         "MemorySummary": {"TotalSystemMemoryGiB": in_gib(system.memory_mib)},
-        "Boot": _boot(system),
+        "Boot": _boot(system, address),
         **{part: {"@odata.id": f"{address}/{part}"} for part in PARTS},
         "Links": {"Chassis": [link(links.CHASSIS, identity)], "ManagedBy": [link(links.MANAGERS, identity)]},
         "Actions": _actions(system, address),
@@ -125,17 +122,18 @@ def in_gib(mib: int) -> int | float:
     return mib // MIB_A_GIB if mib % MIB_A_GIB == 0 else mib / MIB_A_GIB
 
 
-def _boot(system: System) -> dict[str, Any]:
-    mode = MODE_OF[system.firmware]
+def _boot(system: System, address: str) -> dict[str, Any]:
     boot: dict[str, Any] = {
         "BootSourceOverrideEnabled": system.boot.enabled,
         "BootSourceOverrideTarget": TARGET_OF.get(system.boot.device, "None"),
-        "BootSourceOverrideMode": mode,
-        "BootSourceOverrideMode@Redfish.AllowableValues": [mode],
+        "BootSourceOverrideMode": MODE_OF[system.firmware],
+        "BootSourceOverrideMode@Redfish.AllowableValues": list(system.boot_modes),
+        "BootOptions": {"@odata.id": f"{address}/BootOptions"},
+        "BootOrder": [option.reference for option in system.boot_options],
     }
     if ComputeCapability.BOOT_OVERRIDE in system.capabilities:
         boot["BootSourceOverrideEnabled@Redfish.AllowableValues"] = [item.value for item in BootOverrideEnabled]
-        boot["BootSourceOverrideTarget@Redfish.AllowableValues"] = list(BOOT_TARGETS)
+        boot["BootSourceOverrideTarget@Redfish.AllowableValues"] = list(system.boot_targets)
     return boot
 
 

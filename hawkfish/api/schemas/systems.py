@@ -21,8 +21,8 @@ from hawkfish.api.schemas.fields import (
     Whole,
     refuse,
 )
+from hawkfish.domain.boot import BOOT_MODES, BOOT_TARGETS
 from hawkfish.domain.machines import (
-    BootDevice,
     Bridge,
     DiskBus,
     Firmware,
@@ -48,20 +48,11 @@ LARGEST_MEMORY_MIB = 16 * 1024 * 1024
 MOST_CPUS = 512
 MOST_DISKS = 26
 MOST_NETWORK_INTERFACES = 28
+MOST_BOOT_OPTIONS = 256
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 NAME_FORM = "letters, digits, '.', '_' and '-', the first of them a letter or digit"
 
-BOOT_TARGETS: dict[str, BootDevice | None] = {
-    "None": None,
-    "Pxe": BootDevice.NETWORK,
-    "Hdd": BootDevice.DISK,
-    "Cd": BootDevice.CD,
-}
-"""Redfish's words for what a system can be told to start from."""
-
 STRATEGIES = {"Spread": PlacementStrategy.SPREAD, "Pack": PlacementStrategy.PACK}
-
-BOOT_MODES = {"UEFI": Firmware.UEFI, "Legacy": Firmware.BIOS}
 
 
 def name_field(**options: Any) -> Text:
@@ -197,14 +188,20 @@ class NewSystemSchema(StrictSchema):
         return NewSystem(disks=disks, **values), dry_run
 
 
+def boot_reference() -> Text:
+    """A boot option, as a boot order names it."""
+    return Text(least=1, most=64, pattern=r"[!-~]+", form="the BootOptionReference of a boot option")
+
+
 class BootSchema(StrictSchema):
     """The object `Boot` of a PATCH."""
 
-    read_only = frozenset({"BootOptions", "BootOrder", "BootNext", "Certificates", "BootSourceOverrideTargets"})
+    read_only = frozenset({"BootOptions", "BootNext", "Certificates", "BootSourceOverrideTargets"})
 
     boot_enabled = Choice(BootOverrideEnabled, data_key="BootSourceOverrideEnabled")
     boot_device = Choice(BOOT_TARGETS, data_key="BootSourceOverrideTarget")
-    boot_mode = Choice(BOOT_MODES, data_key="BootSourceOverrideMode")
+    firmware = Choice(BOOT_MODES, data_key="BootSourceOverrideMode")
+    boot_order = Items(boot_reference(), data_key="BootOrder", most=MOST_BOOT_OPTIONS)
 
 
 class HawkFishSystemSchema(StrictSchema):
@@ -243,7 +240,7 @@ class OemSystemSchema(StrictSchema):
 
 
 class SystemPatchSchema(PatchSchema):
-    """The body of PATCH on a System; loads the changes and the boot mode that the caller believes in."""
+    """The body of PATCH on a System."""
 
     read_only = frozenset(
         {
@@ -266,14 +263,15 @@ class SystemPatchSchema(PatchSchema):
     oem = Part(OemSystemSchema, data_key="Oem")
 
     @post_load
-    def make(self, values: dict[str, Any], **_: Any) -> tuple[SystemChanges, Firmware | None]:
+    def make(self, values: dict[str, Any], **_: Any) -> SystemChanges:
         """Makes the domain value."""
         if values.get("asset_tag", "") is None:
             values["asset_tag"] = ""
         boot = values.pop("boot", {})
         oem = values.pop("oem", {}).get("hawkfish", {})
-        mode = boot.pop("boot_mode", None)
-        return SystemChanges(boot_device_given="boot_device" in boot, **values, **boot, **oem), mode
+        if "boot_order" in boot:
+            boot["boot_order"] = tuple(boot["boot_order"])
+        return SystemChanges(boot_device_given="boot_device" in boot, **values, **boot, **oem)
 
 
 class ResetSchema(ActionSchema):

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 from hawkfish.domain.machines import BootDevice, MachineSpec
 
-
-def boot_candidates(spec: MachineSpec, first: BootDevice | None) -> list[tuple[BootDevice, str | None]]:
-    """Each kind of device in the order of this boot, with the device that would be booted from, None where there is none."""
-    order = list(spec.boot_order)
-    if first is not None:
-        order = [first, *(kind for kind in order if kind is not first)]
-    return [(kind, _bootable(spec, kind)) for kind in order]
+Candidate = tuple[BootDevice, str | None]
+"""A kind of device, and what of it would be booted from; None where there is nothing."""
 
 
-def _bootable(spec: MachineSpec, kind: BootDevice) -> str | None:
+def boot_devices(spec: MachineSpec, first: BootDevice | None) -> tuple[str, ...]:
+    """Ids of all devices in the order in which a boot tries them."""
+    return tuple(device_id for _, device_id, _ in _in_order(spec, first) if device_id is not None)
+
+
+def boot_candidates(spec: MachineSpec, first: BootDevice | None) -> list[Candidate]:
+    """What a boot tries, in its order; a kind of which there is no device is tried in vain, at its place."""
+    return [(kind, bootable) for kind, _, bootable in _in_order(spec, first)]
+
+
+def _in_order(spec: MachineSpec, first: BootDevice | None) -> list[tuple[BootDevice, str | None, str | None]]:
+    """Kind and id of each device, and what of it is booted from."""
+    groups = list(spec.boot_order)
+    if first is not None and first not in groups:
+        groups = [first, *groups]
+    by_group = [device for kind in groups for device in _devices(spec, kind) or [(kind, None, None)]]
+    named = {device_id: position for position, device_id in enumerate(spec.boot_devices)}
+    # Each sort keeps the order of what it does not tell apart.
+    in_order = sorted(by_group, key=lambda device: named.get(device[1] or "", len(named)))
+    return sorted(in_order, key=lambda device: device[0] is not first) if first is not None else in_order
+
+
+def _devices(spec: MachineSpec, kind: BootDevice) -> list[tuple[BootDevice, str | None, str | None]]:
     if kind is BootDevice.DISK:
-        names = [disk.id for disk in spec.disks]
-    elif kind is BootDevice.NETWORK:
-        names = [f"{interface.id} {interface.mac_address}" for interface in spec.network_interfaces]
-    else:
-        names = [drive.id for drive in spec.drives if drive.kind.value == kind.value and drive.medium is not None]
-    return names[0] if names else None
+        return [(kind, disk.id, disk.id) for disk in spec.disks]
+    if kind is BootDevice.NETWORK:
+        return [(kind, item.id, f"{item.id} {item.mac_address}") for item in spec.network_interfaces]
+    drives = [drive for drive in spec.drives if drive.kind.value == kind.value]
+    return [(kind, drive.id, None if drive.medium is None else drive.id) for drive in drives]
 
 
-def power_on_text(spec: MachineSpec, candidates: list[tuple[BootDevice, str | None]]) -> str:
+def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
     """What firmware prints."""
     lines = [
         "SIMULATED machine: no instruction is executed, no disk is read.",

@@ -76,7 +76,7 @@ class MachineOperations:
             cpu_model="simulated",
             host_uuid=str(uuid5(NAMESPACE_URL, f"simulated:///{self._host}")),
             capabilities=CAPABILITIES - set(settings.lacks),
-            firmwares=frozenset(Firmware),
+            firmwares=frozenset(Firmware) if settings.firmware is None else frozenset({settings.firmware}),
             data_dir=str(self._world.folder / self._host),
             warnings=("This host is simulated; its machines run no software.",),
         )

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from hawkfish.domain.hosts import ComputeCapability
+from hawkfish.domain.machines import Firmware
 from hawkfish.errors import PluginConfigInvalid
 from hawkfish.plugins.config_fields import ConfigField, validate_config
 
@@ -46,6 +47,11 @@ CONFIG_FIELDS = (
         name="shutdown_seconds", type=float, minimum=0, maximum=3600, help="Time that a guest takes to shut down (1)"
     ),
     ConfigField(name="ignores_shutdown", type=bool, help="Guests do not obey the power button (no)"),
+    ConfigField(
+        name="firmware",
+        choices=tuple(item.value for item in Firmware),
+        help="The one firmware of the host (it has both)",
+    ),
     ConfigField(name="lacks", help="Capabilities that the host is to be without, separated by commas"),
 )
 
@@ -63,6 +69,7 @@ class HostSettings:
     boot_seconds: float = 2.0
     shutdown_seconds: float = 1.0
     ignores_shutdown: bool = False
+    firmware: Firmware | None = None
     lacks: tuple[ComputeCapability, ...] = ()
 
 
@@ -87,6 +94,8 @@ def parse_host(uri: str, settings: Mapping[str, Any]) -> tuple[str, HostSettings
     given.update({key: value for key, value in settings.items() if value is not None})
     checked = validate_config(CONFIG_FIELDS, given, plugin=DRIVER)
     values = {key: value for key, value in checked.items() if value is not None}
+    if "firmware" in values:
+        values["firmware"] = Firmware(values["firmware"])
     if "lacks" in values:
         values["lacks"] = _capabilities(values["lacks"])
     return name, HostSettings(**values)

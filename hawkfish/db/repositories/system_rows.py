@@ -14,6 +14,7 @@ from hawkfish.db.models.systems import NetworkInterfaceRow, VolumeAttachmentRow,
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
     Bridge,
+    Firmware,
     MachineFacts,
     NamedNetwork,
     NetworkAttachment,
@@ -129,6 +130,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         hypervisor="" if facts is None else facts.hypervisor,
         architecture="" if facts is None else facts.architecture,
         capabilities=frozenset() if facts is None else facts.capabilities,
+        firmwares=frozenset() if facts is None else facts.firmwares,
         vcpus=row.vcpus,
         memory_mib=row.memory_mib,
         firmware=row.firmware,
@@ -142,6 +144,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         network_interfaces=tuple(interfaces),
         profile=profile,
         boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
+        boot_order=tuple(row.boot_order or ()),
         power_state=shown_power(row),
         run_id=row.run_id,
         observed=None if row.observed is None else facts_of_machine(row.observed),
@@ -158,6 +161,7 @@ def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
     given["media"] = tuple((drive, medium) for drive, medium in given["media"])
     for name in ("disk_ids", "mac_addresses"):
         given[name] = tuple(given[name])
+    given["firmware"] = None if given.get("firmware") is None else Firmware(given["firmware"])
     return MachineFacts(**given)
 
 

@@ -36,13 +36,14 @@ def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
     text = guest.definition_text()
     definition = MachineXml.parse(text)
     override = options.boot_first
+    machine = with_boot_first(definition, override) if override else definition
     run = Run(
         id=secrets.token_hex(8),
         override=override.value if override else None,
         once=override is not None and options.once,
         starting=True,
+        boot_devices=(definition if options.once else machine).boot_devices,
     )
-    machine = with_boot_first(definition, override) if override else definition
     raw.createXML(edit_for_start(text, machine, run), libvirt.VIR_DOMAIN_START_PAUSED)
     _let_run(guest, definition, run)
 

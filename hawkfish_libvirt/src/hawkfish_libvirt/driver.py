@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -140,6 +141,10 @@ class LibvirtDriver(
             self._host.require_own(guest, "Removing")
             if guest.is_active:
                 raise Conflict(f"Machine {guest.name} runs and is not removed; power it off first.")
+            definition = guest.definition()
+            if definition.firmware.nvram and not definition.firmware.uefi:
+                # libvirt removes the variables of machines with UEFI only.
+                guest.define(replace(definition, firmware=replace(definition.firmware, uefi=True)))
             guest.undefine()
 
         with suppress(MachineNotFound):  # removed before; its log may still be there

@@ -103,6 +103,10 @@ class Guest:
             libvirt.VIR_DOMAIN_AFFECT_LIVE,
         )
 
+    def define(self, machine: MachineXml) -> None:
+        """Changes its definition."""
+        self._raw.defineXML(machine.build())
+
     def undefine(self) -> None:
         """Removes the definition and the firmware's variables."""
         self._domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)

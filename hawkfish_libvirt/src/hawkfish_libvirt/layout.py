@@ -82,7 +82,7 @@ def build_machine(spec: MachineSpec, platform: Platform, serial_log: str | None,
     )
     if old is not None:
         machine = _with_addresses_of(machine, old)
-    return with_boot_order(machine, spec.boot_order)
+    return with_boot_order(machine, spec.boot_order, spec.boot_devices)
 
 
 def build_disk(spec: DiskSpec, machine: MachineXml) -> DiskXml:
@@ -90,9 +90,18 @@ def build_disk(spec: DiskSpec, machine: MachineXml) -> DiskXml:
     return _disk(spec, _TargetNames(machine))
 
 
-def with_boot_order(machine: MachineXml, order: Sequence[BootDevice]) -> MachineXml:
-    """The machine with its devices numbered in the order of their groups; devices of no named group are not booted."""
-    ordered = [device for group in order for device in devices_of(machine, group)]
+def with_boot_order(machine: MachineXml, order: Sequence[BootDevice], devices: Sequence[str] = ()) -> MachineXml:
+    """The machine with its devices numbered: those named by id first, then the others in the order of their groups.
+
+    Devices that are not named and belong to no named group are not booted.
+    """
+    places = {device_id: place for place, device_id in enumerate(devices)}
+    named = sorted((item for item in machine.devices if item.id in places), key=lambda item: places[item.id or ""])
+    rest = [item for group in order for item in devices_of(machine, group) if item.id not in places]
+    return _numbered(machine, [*named, *rest])
+
+
+def _numbered(machine: MachineXml, ordered: Sequence[DiskXml | InterfaceXml]) -> MachineXml:
     numbers = {id(device): number for number, device in enumerate(ordered, start=1)}
     return replace(
         machine,
@@ -102,28 +111,24 @@ def with_boot_order(machine: MachineXml, order: Sequence[BootDevice]) -> Machine
 
 
 def with_boot_first(machine: MachineXml, group: BootDevice) -> MachineXml:
-    """The machine with the devices of `group` before all others, whose order among each other stays.
+    """The machine with the devices of `group` before all others; the order of either among each other stays.
 
     Raises:
         NotSupported: The machine has no such device.
     """
-    first: list[DiskXml | InterfaceXml] = list(devices_of(machine, group))
-    if not first:
+    chosen = devices_of(machine, group)
+    if not chosen:
         raise NotSupported(
             f"Machine {machine.name} has no device of the group {group.value!r} to boot from; choose another.",
             operation="boot override",
         )
-    chosen = {id(device) for device in first}
-    rest = sorted(
-        (device for device in machine.devices if device.boot_order is not None and id(device) not in chosen),
+    usual = sorted(
+        (device for device in machine.devices if device.boot_order is not None),
         key=lambda device: device.boot_order or 0,
     )
-    numbers = {id(device): number for number, device in enumerate([*first, *rest], start=1)}
-    return replace(
-        machine,
-        disks=tuple(replace(item, boot_order=numbers.get(id(item))) for item in machine.disks),
-        interfaces=tuple(replace(item, boot_order=numbers.get(id(item))) for item in machine.interfaces),
-    )
+    first = [device for device in usual if device in chosen]
+    unnumbered = [device for device in chosen if device not in first]
+    return _numbered(machine, [*first, *unnumbered, *(device for device in usual if device not in first)])
 
 
 def devices_of(machine: MachineXml, group: BootDevice) -> tuple[DiskXml, ...] | tuple[InterfaceXml, ...]:
@@ -138,6 +143,8 @@ def devices_of(machine: MachineXml, group: BootDevice) -> tuple[DiskXml, ...] | 
 
 def observe_machine(machine: MachineXml, power_state: PowerState, run_id: str | None) -> MachineObservation:
     """What core is told of a domain."""
+    # The XML of a running domain has the order that it was started with, which an override may have been.
+    run_order = machine.run.boot_devices if run_id is not None and machine.run else ()
     return MachineObservation(
         id=machine.id,
         name=machine.name,
@@ -154,6 +161,7 @@ def observe_machine(machine: MachineXml, power_state: PowerState, run_id: str | 
             for item in machine.disks
             if item.device in {"cdrom", "floppy"}
         ),
+        boot_devices=run_order or machine.boot_devices,
     )
 
 
@@ -232,10 +240,7 @@ def _interface(item: NetworkInterfaceSpec, index: int) -> InterfaceXml:
 
 
 def _firmware(spec: MachineSpec, old: MachineXml | None) -> FirmwareXml:
-    uefi = spec.firmware is Firmware.UEFI
-    if uefi and old is not None and old.firmware.uefi:
-        return FirmwareXml(uefi=True, nvram=old.firmware.nvram)
-    return FirmwareXml(uefi=uefi)
+    return FirmwareXml(uefi=spec.firmware is Firmware.UEFI, nvram=old.firmware.nvram if old is not None else None)
 
 
 def _with_addresses_of(machine: MachineXml, old: MachineXml) -> MachineXml:

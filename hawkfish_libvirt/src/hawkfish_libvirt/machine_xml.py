@@ -33,12 +33,14 @@ class Run:
         override: The boot device group that this run tries first, if any.
         once: The override must be taken back as soon as firmware has read it.
         starting: Its processors have not been let run yet; paused with this, its start was interrupted.
+        boot_devices: Ids of devices in the order in which the next reset of this run tries them.
     """
 
     id: str
     override: str | None = None
     once: bool = False
     starting: bool = False
+    boot_devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,11 @@ class InterfaceXml:
     alias: str | None = None
     address: Address = ()
 
+    @property
+    def id(self) -> str:
+        """The id that its alias bears, or its MAC address."""
+        return _own_alias(self.alias) or self.mac_address
+
     def build(self) -> ET.Element:
         """The `<interface>` element."""
         element = ET.Element("interface", type=self.kind)
@@ -152,7 +159,11 @@ class InterfaceXml:
 
 @dataclass(frozen=True, kw_only=True)
 class FirmwareXml:
-    """What starts the machine. For UEFI libvirt picks the image by its features; what it has picked is kept."""
+    """What starts the machine. For UEFI libvirt picks the image by its features; what it has picked is kept.
+
+    Attributes:
+        nvram: Path of UEFI's variables. A machine that is switched to BIOS keeps it in its metadata, and so its variables.
+    """
 
     uefi: bool
     loader: str | None = None
@@ -186,13 +197,22 @@ class MachineXml:
         """Disks, then interfaces: what firmware can boot from."""
         return self.disks + self.interfaces
 
+    @property
+    def boot_devices(self) -> tuple[str, ...]:
+        """Ids of the devices that firmware tries, in their order."""
+        numbered = [item for item in self.devices if item.boot_order is not None]
+        return tuple(item.id or "" for item in sorted(numbered, key=lambda item: item.boot_order or 0))
+
     def build(self) -> str:
         """The XML text."""
         root = ET.Element("domain", type=self.virt_type)
         add(root, "name", text=self.name)
         add(root, "uuid", text=str(self.id))
         if self.stamp is not None:
-            add(root, "metadata").append(build_metadata(self.stamp, self.run))
+            ours = build_metadata(self.stamp, self.run)
+            if self.firmware.nvram and not self.firmware.uefi:
+                ours.set("nvram", self.firmware.nvram)
+            add(root, "metadata").append(ours)
         add(root, "memory", text=str(self.memory_kib), unit="KiB")
         add(root, "vcpu", text=str(self.vcpus))
         self._build_system(root)
@@ -306,6 +326,8 @@ def build_metadata(stamp: MachineStamp, run: Run | None = None, *, with_namespac
 
 def _run_attributes(run: Run) -> dict[str, str]:
     attributes = {"run": run.id, "starting": "yes" if run.starting else "no"}
+    if run.boot_devices:
+        attributes["boot"] = " ".join(run.boot_devices)
     if run.override:
         attributes |= {"override": run.override, "once": "yes" if run.once else "no"}
     return attributes
@@ -329,6 +351,7 @@ def parse_metadata(element: ET.Element | None) -> tuple[MachineStamp | None, Run
             override=element.get("override"),
             once=element.get("once") == "yes",
             starting=element.get("starting") == "yes",
+            boot_devices=tuple(element.get("boot", "").split()),
         )
     return stamp, run
 
@@ -377,5 +400,5 @@ def _parse_firmware(root: ET.Element) -> FirmwareXml:
     return FirmwareXml(
         uefi=by_name or by_loader,
         loader=(loader.text or "").strip() or None if loader is not None else None,
-        nvram=root.findtext("os/nvram") or None,
+        nvram=root.findtext("os/nvram") or attribute(root, f"metadata/{{{NAMESPACE}}}machine", "nvram"),
     )

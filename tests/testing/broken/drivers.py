@@ -367,6 +367,37 @@ BROKEN_DRIVERS = {
         """,
         "test_a_boot_override_leaves_the_definition_as_it_is[True]",
     ),
+    "knows no order of devices": (
+        """
+        from dataclasses import replace
+
+        class Broken(SimulatedDriver):
+            def define_machine(self, spec):
+                return super().define_machine(replace(spec, boot_devices=()))
+        """,
+        "test_devices_are_tried_in_the_order_that_was_asked_for",
+    ),
+    "takes no override back": (
+        """
+        from dataclasses import replace
+
+        class Broken(SimulatedDriver):
+            def start_machine(self, machine_id, options=None):
+                return super().start_machine(machine_id, options and replace(options, once=False))
+        """,
+        "test_a_run_says_what_its_next_boot_tries[True]",
+    ),
+    "keeps the firmware that a machine was made with": (
+        """
+        from dataclasses import replace
+
+        class Broken(SimulatedDriver):
+            def define_machine(self, spec):
+                known = self.find_machine(spec.id)
+                return super().define_machine(replace(spec, firmware=known.firmware) if known else spec)
+        """,
+        "test_the_firmware_can_be_changed_and_nothing_else_is",
+    ),
 }
 
 BROKEN_GUESTS = {

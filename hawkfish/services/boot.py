@@ -1,0 +1,150 @@
+"""What systems start from: what may be asked for, what a start was accepted with, and how its machine is made to follow.
+
+Firmware and boot order belong to the definition of a machine. A change of either is only a record until the next start, whose
+task defines the machine anew first where it is not as wanted: never while it runs. Dying between that and the start leaves a
+machine that is off and defined as was accepted; running twice finds nothing left to define.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hawkfish.domain.boot import MODE_OF, TARGET_OF, same_order
+from hawkfish.domain.hosts import ComputeCapability
+from hawkfish.domain.machines import BootDevice, Firmware, MachineObservation, MachineStamp
+from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, System, SystemChanges
+from hawkfish.errors import NotSupported, PropertyConflict, PropertyNotInList
+from hawkfish.plugins.compute import ComputeDriver
+from hawkfish.services.drivers import DriverPool
+from hawkfish.services.machines import machine_spec
+
+# --- what may be asked for ------------------------------------------------------------------------------------------
+
+
+def changed_boot(system: System, changes: SystemChanges) -> dict[str, Any]:
+    """The columns of a system that a change of its boot writes.
+
+    Raises:
+        NotSupported: Its host cannot override the boot order.
+        PropertyNotInList: It has no such device, or its host no such firmware.
+        PropertyConflict: The order is none of all its boot options.
+    """
+    values: dict[str, Any] = {}
+    boot = _changed_override(system.boot, changes)
+    if boot != system.boot:
+        _refuse_absent_device(system, boot.device)
+        if boot.enabled is not BootOverrideEnabled.DISABLED:
+            _demand_boot_override(system)
+        values |= {"boot_enabled": boot.enabled, "boot_device": boot.device}
+    if changes.firmware not in {None, system.firmware}:
+        _refuse_absent_firmware(system, changes.firmware)
+        values["firmware"] = changes.firmware
+    if changes.boot_order is not None:
+        present = [option.reference for option in system.boot_options]
+        _refuse_other_options(system, present, changes.boot_order)
+        if list(changes.boot_order) != present:
+            _demand_boot_override(system)
+            values["boot_order"] = list(changes.boot_order)
+    return values
+
+
+def _changed_override(boot: BootOverride, changes: SystemChanges) -> BootOverride:
+    """Redfish: a target without Enabled keeps what is set, and None as target means no override."""
+    enabled = changes.boot_enabled or boot.enabled
+    device = changes.boot_device if changes.boot_device_given else boot.device
+    if changes.boot_device_given and device is not None and changes.boot_enabled is None:
+        enabled = BootOverrideEnabled.ONCE if enabled is BootOverrideEnabled.DISABLED else enabled
+    if device is None:
+        enabled = BootOverrideEnabled.DISABLED
+    return BootOverride(enabled=enabled, device=device)
+
+
+def _demand_boot_override(system: System) -> None:
+    if ComputeCapability.BOOT_OVERRIDE not in system.capabilities:
+        raise NotSupported(
+            f"The host {system.host_name} of {system.name} cannot override the boot order.",
+            operation="boot override",
+        )
+
+
+def _refuse_absent_device(system: System, device: BootDevice | None) -> None:
+    if device is None or device in system.boot_devices:
+        return
+    allowed = list(system.boot_targets)
+    raise PropertyNotInList(
+        f"Boot/BootSourceOverrideTarget cannot be {TARGET_OF[device]}: the system {system.name} has no such device. It has: "
+        f"{', '.join(allowed)}.",
+        property="Boot/BootSourceOverrideTarget",
+        value=TARGET_OF[device],
+        allowed=allowed,
+    )
+
+
+def _refuse_absent_firmware(system: System, firmware: Firmware | None) -> None:
+    if firmware is None or firmware in system.firmwares:
+        return
+    allowed = list(system.boot_modes)
+    raise PropertyNotInList(
+        f"Boot/BootSourceOverrideMode of {system.name} cannot be {MODE_OF[firmware]}: the host {system.host_name} has no such "
+        f"firmware. It has: {', '.join(allowed)}.",
+        property="Boot/BootSourceOverrideMode",
+        value=MODE_OF[firmware],
+        allowed=allowed,
+    )
+
+
+def _refuse_other_options(system: System, present: list[str], asked: tuple[str, ...]) -> None:
+    for position, reference in enumerate(asked):
+        if reference not in present:
+            raise PropertyNotInList(
+                f"Boot/BootOrder/{position} is {reference!r}, and the system {system.name} has no such boot option. It has: "
+                f"{', '.join(present)}.",
+                property=f"Boot/BootOrder/{position}",
+                value=reference,
+                allowed=present,
+            )
+    if Counter(asked) != Counter(present):
+        raise PropertyConflict(
+            f"Boot/BootOrder of {system.name} must name each of its boot options once: {', '.join(present)}.",
+            property="Boot/BootOrder",
+            value=list(asked),
+        )
+
+
+# --- what a start was accepted with ---------------------------------------------------------------------------------
+
+
+def boot_arguments(system: System) -> dict[str, Any]:
+    """What was accepted before a start is what the start will do, whatever is accepted after it."""
+    return {
+        "boot": [system.boot.enabled, system.boot.device],
+        "firmware": system.firmware,
+        "boot_order": list(system.boot_order),
+    }
+
+
+def as_accepted(system: System, arguments: Mapping[str, Any]) -> System:
+    """The system with the firmware and the boot order that a start was accepted with."""
+    if "firmware" not in arguments:  # accepted by a version that knew of neither
+        return system
+    return replace(system, firmware=Firmware(arguments["firmware"]), boot_order=tuple(arguments["boot_order"]))
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+
+def is_defined_as(system: System, machine: MachineObservation) -> bool:
+    """Whether the machine, or its run, has the firmware and the boot order of the system, as far as its driver says."""
+    wanted = [option.reference for option in system.boot_options]
+    return machine.firmware is system.firmware and same_order(wanted, machine.boot_devices)
+
+
+def define_for_start(
+    driver: ComputeDriver, drivers: DriverPool, system: System, machine: MachineObservation, stamp: MachineStamp
+) -> None:
+    """Gives a machine that is off the firmware and the boot order of the system, where it has others."""
+    if not is_defined_as(system, machine):
+        driver.define_machine(machine_spec(system, drivers, stamp))
