@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 PYTEST_OPTIONS ?=
+# Two processes, each with servers, ports and folders of its own; a file stays in one, and tests/conftest.py has put the long ones first.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run demo test test-quick fuzz docs lint format venv system-packages test-packages clean
 
@@ -19,10 +21,10 @@ demo: ## Show the main job against the running service: a real guest created, bo
 	@exec $(BIN)/python scripts/demo.py
 
 test: test-packages venv ## Run all tests, with everything real that this machine can offer
-	@$(BIN)/pytest $(PYTEST_OPTIONS)
+	@$(BIN)/pytest $(IN_TWO) --durations 30 $(PYTEST_OPTIONS)
 
 test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL, in less than three minutes
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
+	@$(BIN)/pytest $(IN_TWO) -m "not slow and not needs_libvirt and not needs_postgresql" $(PYTEST_OPTIONS)
 
 fuzz: venv ## Send the service many more generated requests than `make test` does (HF_FUZZ times as many; about half an hour)
 	@HF_FUZZ=$${HF_FUZZ:-20} $(BIN)/pytest --timeout 0 tests/api/fuzz $(PYTEST_OPTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from tests.support.postgresql import TEMPLATE, PostgresqlServer, why_not
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
+SLOW_MARKERS = ("slow", "needs_libvirt")
+
 pytest_plugins = ["tests.support.guest", "tests.support.libvirt_host"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with the most slow tests first: of several processes none is left with a long one while the others have ended."""
+    slow = Counter(item.path for item in items for marker in SLOW_MARKERS if item.get_closest_marker(marker))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")
