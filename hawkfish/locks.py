@@ -58,6 +58,18 @@ def native_locks() -> Iterator[None]:
         threading.Lock, threading.RLock = patched
 
 
+def start_native_thread(run: Callable[[], None]) -> None:
+    """Starts a thread of the operating system, also under gevent, where `threading.Thread` is a greenlet of the thread that makes it.
+
+    The process does not wait for its end.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        threading.Thread(target=run, daemon=True).start()
+        return
+    monkey.get_original("_thread", "start_new_thread")(run, ())
+
+
 def native_local() -> Any:
     """What each thread of the operating system has of its own, also under gevent, which would make it each greenlet's."""
     monkey = sys.modules.get("gevent.monkey")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from importlib import import_module
 
 from hawkfish.locks import native_locks
@@ -21,3 +23,5 @@ def load_with_native_locks() -> None:
     with native_locks():
         for name in MODULES:
             import_module(name)
+        # Every line takes it for a moment, to find its logger; gevent has put one of its own there.
+        logging._lock = threading.RLock()  # type: ignore[attr-defined]  # noqa: SLF001  there is no public way

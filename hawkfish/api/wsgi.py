@@ -13,7 +13,10 @@ from hawkfish import logs  # noqa: E402  SQLAlchemy must be there first
 from hawkfish.api.app import create_app  # noqa: E402
 from hawkfish.bootstrap import Application  # noqa: E402
 from hawkfish.config import load_settings  # noqa: E402
+from hawkfish.locks import native_locks  # noqa: E402
 
 _settings = load_settings()
 logs.configure(log_format=_settings.log_format, level=_settings.log_level)
-app = create_app(Application.open(_settings))
+with native_locks():  # what the services share between threads
+    _application = Application.open(_settings)
+app = create_app(_application)

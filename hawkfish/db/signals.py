@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -19,6 +19,8 @@ from typing import Self
 
 import psycopg
 import structlog
+
+from hawkfish.locks import native_lock, start_native_thread
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +156,7 @@ class NotifySignals(Signals):
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
-        self._lock = threading.Lock()
+        self._lock = native_lock()
         self._senders: dict[str, set[socket.socket]] = {}
         self._owner: int | None = None
         self._closed = False
@@ -165,9 +167,11 @@ class NotifySignals(Signals):
         sender.setblocking(False)
         with self._lock:
             self._senders.setdefault(channel, set()).add(sender)
-            if self._owner != os.getpid():  # first use, or first use after a fork
-                self._owner = os.getpid()
-                threading.Thread(target=self._listen, name="hawkfish-listen", daemon=True).start()
+            is_first = self._owner != os.getpid()  # or the first after a fork
+            self._owner = os.getpid()
+        if is_first:
+            # As a greenlet it would belong to the thread that came first, and stand still whenever that one has nothing to do.
+            start_native_thread(self._listen)
 
         def close() -> None:
             with self._lock:
@@ -185,7 +189,6 @@ class NotifySignals(Signals):
         self._closed = True
 
     def _listen(self) -> None:
-        pause = threading.Event()
         while not self._closed:
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
@@ -196,7 +199,7 @@ class NotifySignals(Signals):
                             self._wake(notification.payload)
             except psycopg.Error as error:
                 log.warning("signals.connection_lost", error=str(error).strip())
-                pause.wait(RECONNECT_SECONDS)
+                time.sleep(RECONNECT_SECONDS)
 
     def _wake(self, channel: str | None) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 START_SECONDS = 60.0
+END_SECONDS = 30.0
 
 
 def free_port() -> int:
@@ -47,7 +48,12 @@ def gunicorn(data_dir: Path, *, tls: bool = False, **variables: str) -> Iterator
         yield url
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()  # else it would be found by whatever test comes later
+            process.wait()
+            raise
 
 
 def _wait_until_answered(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -29,6 +29,21 @@ gaps = [after - before for before, after in zip(ticks, ticks[1:])]
 print(task.state.value, time.monotonic(), max(gaps), flush=True)
 """
 
+SIGNALS = """
+from gevent import monkey; monkey.patch_all()
+import sys
+from gevent.threadpool import ThreadPool
+from hawkfish.db import Database
+database = Database(sys.argv[1])
+first, second = ThreadPool(1), ThreadPool(1)
+first.apply(database.subscribe, ("elsewhere",))  # and this thread has nothing more to do
+with second.apply(database.subscribe, ("news",)) as news:
+    for turn in range(2):  # the first may be the listener's own, when it begins
+        second.apply(news.wait, (1,))
+        print("waits", flush=True)
+        print(second.apply(news.wait, (20,)), flush=True)
+"""
+
 
 def wait_in(mode: str, lab, database_url: str) -> None:
     go, ended = threading.Event(), []
@@ -63,3 +78,15 @@ def test_a_greenlet_is_woken_and_the_hub_is_free_meanwhile(lab, database_url):
 
 def test_a_thread_of_geventspool_is_woken(lab, database_url):
     wait_in("pool", lab, database_url)
+
+
+def test_signals_come_whatever_thread_has_asked_for_them_first(database):
+    command = [sys.executable, "-c", SIGNALS, database.url.render_as_string(hide_password=False)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
+        try:
+            for _ in range(2):
+                assert waiter.stdout.readline() == "waits\n"
+                database.run(lambda uow: uow.publish("news"))
+                assert waiter.stdout.readline() == "True\n"
+        finally:
+            waiter.kill()
