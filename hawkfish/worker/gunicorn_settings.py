@@ -7,9 +7,11 @@ import os
 import resource
 import ssl
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 
 import gevent
+from geventwebsocket.handler import WebSocketHandler
 from gunicorn.glogging import Logger
 
 from hawkfish import logs
@@ -53,8 +55,24 @@ def on_starting(_server: Any) -> None:
     _raise_file_limit()
 
 
-def post_worker_init(_worker: Any) -> None:
-    """Gunicorn's hook in each worker: clients that break off, or speak no TLS, are no errors of the service."""
+class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no types
+    """The handler of gunicorn's worker class, for which more than a hundred headers are a client's fault and not the server's."""
+
+    def read_request(self, raw_requestline: str) -> bool:
+        """Reads the request line and the headers.
+
+        Raises:
+            ValueError: They cannot be used; the answer is 400, and the log has one line.
+        """
+        try:
+            return bool(super().read_request(raw_requestline))
+        except HTTPException as error:
+            raise ValueError(str(error)) from error
+
+
+def post_worker_init(worker: Any) -> None:
+    """Gunicorn's hook in each worker: clients that break off, or speak no TLS or no HTTP, are no errors of the service."""
+    worker.wsgi_handler = Handler
     hub = gevent.get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, ssl.SSLError, ConnectionError)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import ssl
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,7 @@ from tests.api.live import gunicorn
 PATH = "/redfish/v1/"
 PATIENCE_SECONDS = 5.0
 SLOW_CLIENTS = 50
+SILENT_CLIENTS = 500
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +30,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     data_dir: Path = tmp_path_factory.mktemp("hostile")
     prepare(data_dir, tls=False)
     with gunicorn(data_dir) as address:
+        yield address, data_dir / "gunicorn.log"
+
+
+@pytest.fixture(scope="module")
+def served_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The same over TLS, with the settings that it is shipped with."""
+    data_dir: Path = tmp_path_factory.mktemp("hostile_tls")
+    prepare(data_dir)
+    with gunicorn(data_dir, tls=True) as address:
         yield address, data_dir / "gunicorn.log"
 
 
@@ -48,7 +61,7 @@ def exchange(url: str, content: bytes) -> bytes:
 def healthy(url: str) -> float:
     """Seconds that an ordinary request took, which must be answered."""
     began = time.monotonic()
-    assert httpx.get(url + PATH, timeout=PATIENCE_SECONDS, trust_env=False).status_code == 200
+    assert httpx.get(url + PATH, timeout=PATIENCE_SECONDS, trust_env=False, verify=False).status_code == 200
     return time.monotonic() - began
 
 
@@ -75,7 +88,7 @@ def test_a_broken_request_is_refused_and_leaves_no_traceback_of_ours(served: tup
     assert b" 500 " not in answer[:40]
     assert b"Traceback" not in answer
     assert healthy(url) < PATIENCE_SECONDS
-    # The server itself prints one for a request of more than a hundred headers, which never reaches the service.
+    # A plain gunicorn prints one for a request of more than a hundred headers, which never reaches the service.
     assert "/hawkfish/api/" not in log.read_text("utf-8", "replace")
 
 
@@ -109,3 +122,64 @@ def test_slow_clients_keep_nobody_waiting(served: tuple[str, Path]) -> None:
             for connection in slow:
                 connection.sendall(b"X-Slow-%d: x\r\n" % number)
             assert healthy(url) < PATIENCE_SECONDS
+
+
+def client_hello() -> bytes:
+    """The first bytes of a client that speaks TLS."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="hawkfish.example")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize("end", ["closed", "reset"])
+def test_what_is_no_tls_leaves_no_traceback(served_tls: tuple[str, Path], end: str) -> None:
+    url, log = served_tls
+    hello = client_hello()
+    contents = [
+        b"",
+        b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x00" * 500,
+        b"SSH-2.0-x\r\n",
+        hello[: len(hello) // 2],
+    ]
+    contents += [os.urandom(size) for size in (1, 5, 600, 70_000)]
+    contents += [hello[:5], hello, hello + os.urandom(500), hello[:40] + os.urandom(len(hello) - 40)]
+    for content in contents:
+        if end == "closed":
+            exchange(url, content)
+            continue
+        with connect(url) as connection, contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(content)
+    assert healthy(url) < PATIENCE_SECONDS
+    assert "Traceback" not in log.read_text("utf-8", "replace")
+
+
+def test_clients_that_stop_in_the_middle_of_the_handshake_keep_nobody_waiting(served_tls: tuple[str, Path]) -> None:
+    url, log = served_tls
+    hello = client_hello()
+    with contextlib.ExitStack() as opened:
+        for number in range(SILENT_CLIENTS):
+            connection = opened.enter_context(connect(url))
+            connection.sendall(hello[: number % len(hello)])
+        assert healthy(url) < PATIENCE_SECONDS
+    assert healthy(url) < PATIENCE_SECONDS
+    assert "Traceback" not in log.read_text("utf-8", "replace")
+
+
+def test_a_broken_request_within_tls_is_one_line_of_the_log(served_tls: tuple[str, Path]) -> None:
+    url, log = served_tls
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    many = b"GET /redfish HTTP/1.1\r\n" + b"X-Many: x\r\n" * 20_000 + b"\r\n"
+    for content in (many, os.urandom(500), b"GET /redfish HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"GET"):
+        with connect(url) as plain, context.wrap_socket(plain) as connection, contextlib.suppress(OSError):
+            connection.sendall(content)
+            connection.unwrap()
+    with connect(url) as plain, context.wrap_socket(plain) as connection:
+        connection.sendall(many[:11_000] + b"\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert healthy(url) < PATIENCE_SECONDS
+    assert "Traceback" not in log.read_text("utf-8", "replace")
