@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from uuid import UUID
 
+from hawkfish.clock import PastClock
 from hawkfish.config import Settings, load_settings
 from hawkfish.db import Database
 from hawkfish.errors import SchemaOutdated
@@ -140,7 +141,7 @@ class Application:
             queue=access.queue,
             drivers=drivers,
             accounts=accounts,
-            sessions=SessionService(database, settings, accounts, audit),
+            sessions=SessionService(database, settings, accounts, audit, ago=PastClock().ago),
             audit=audit,
             systems=SystemService(access),
             hosts=HostService(access, plugins),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,15 +37,24 @@ class Observer:
         watch: Number of the watch under which the looking is done: once it is lost nothing more is recorded, and every
             method raises `LeaseLost`. None looks without being the one that watches.
         down_seconds: How long a host is Suspect before it is Down.
+        steady: Seconds of a clock that is never set.
     """
 
     def __init__(
-        self, database: Database, drivers: DriverPool, *, watch: int | None = None, down_seconds: float = DOWN_SECONDS
+        self,
+        database: Database,
+        drivers: DriverPool,
+        *,
+        watch: int | None = None,
+        down_seconds: float = DOWN_SECONDS,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._drivers = drivers
         self._watch = watch
-        self._down_after = timedelta(seconds=down_seconds)
+        self._down_seconds = down_seconds
+        self._steady = steady
+        self._silent_since: float | None = None
         self._answered_at: datetime | None = None
         self._settled: dict[UUID, tuple[int, MachineObservation | None]] = {}
 
@@ -72,6 +81,7 @@ class Observer:
             )
             return False
         self._answered_at = datetime.now(UTC)
+        self._silent_since = None
         metrics.HOST_SWEEP_SECONDS.labels(host.name).observe(time.monotonic() - began)
         self._record(host, facts, self._news(versions, machines))
         return True
@@ -103,7 +113,8 @@ class Observer:
 
     def _record(self, host: Host, facts: HostFacts, news: Sequence[tuple[System, MachineObservation | None]]) -> None:
         settled = host.state is HostState.UP and host.facts == facts
-        lately = host.seen_at is not None and datetime.now(UTC) - host.seen_at < SEEN_EVERY
+        # A clock that was set back must not keep it from being written for as long.
+        lately = host.seen_at is not None and timedelta() <= datetime.now(UTC) - host.seen_at < SEEN_EVERY
         if not news and settled and lately:
             return
         with self._writing() as uow:
@@ -145,7 +156,7 @@ class Observer:
             host = uow.hosts.find(host_id)
             if host is None:
                 return
-            state = self._state_of_silent(host, uow.now())
+            state = self._state_of_silent(host)
             metrics.HOST_FAILURES.labels(host.name).inc()
             if uow.hosts.set_state(host_id, state, reason):
                 log.warning("host does not answer", host=host.name, state=state, reason=reason)
@@ -153,13 +164,17 @@ class Observer:
                 uow.hosts.set_seen(host_id, self._answered_at)
             uow.systems.mark_stale(host_id)
 
-    def _state_of_silent(self, host: Host, now: datetime) -> HostState:
-        """A restart of its daemon makes a host Suspect for a moment; Down is what does not come back by itself."""
+    def _state_of_silent(self, host: Host) -> HostState:
+        """A restart of its daemon makes a host Suspect for a moment; Down is what does not come back by itself.
+
+        For how long it has been silent is measured here and not by the wall clock, which may be set meanwhile.
+        """
         if host.state is HostState.DOWN:
             return HostState.DOWN
-        if host.state is not HostState.SUSPECT or host.state_changed_at is None:
-            return HostState.SUSPECT
-        return HostState.DOWN if now - host.state_changed_at >= self._down_after else HostState.SUSPECT
+        now = self._steady()
+        if self._silent_since is None or host.state is not HostState.SUSPECT:
+            self._silent_since = now
+        return HostState.DOWN if now - self._silent_since >= self._down_seconds else HostState.SUSPECT
 
     @contextmanager
     def _writing(self) -> Iterator[UnitOfWork]:

@@ -33,6 +33,7 @@ class SessionService:
         accounts: Checks the password.
         audit: Where every change and refusal is written.
         clock: Tells the time.
+        ago: Tells what the clock showed some time ago; by default what it would have shown had it never been set.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class SessionService:
         audit: AuditService,
         *,
         clock: Callable[[], datetime] = utc_now,
+        ago: Callable[[timedelta], datetime] | None = None,
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._audit = audit
         self._authorize = audit.authorize
         self._clock = clock
+        self._ago = ago or (lambda span: self._clock() - span)
         self._timeout = timedelta(seconds=settings.session_timeout)
         self._touch_after = min(timedelta(seconds=TOUCH_SECONDS), self._timeout / 4)
         self._maximum = settings.max_sessions_per_account
@@ -92,7 +95,7 @@ class SessionService:
         current = uow.accounts.lock(account.id)
         if current is None or current.version != account.version:
             raise NotAuthenticated("The account was changed during the login; try again.")
-        uow.sessions.purge(session.used_at - self._timeout, account_id=account.id)
+        uow.sessions.purge(self._ago(self._timeout), account_id=account.id)
         dropped = uow.sessions.make_room(account.id, self._maximum)
         uow.sessions.add(session, _hash(token))
         details: dict[str, Any] = {"sessions_ended": dropped} if dropped else {}
@@ -104,7 +107,7 @@ class SessionService:
             return None
         found = self._database.quick.session(_hash(token))
         now = self._clock()
-        if found is None or not self._is_valid(found, now) or self._is_to_be_touched(found, now):
+        if found is None or not self._is_valid(found) or self._is_to_be_touched(found, now):
             return None
         return _actor(found, address, request_id)
 
@@ -119,14 +122,14 @@ class SessionService:
         with self._database.read() as uow:
             found = uow.sessions.resume(_hash(token))
         now = self._clock()
-        if found is None or not self._is_valid(found, now):
+        if found is None or not self._is_valid(found):
             raise _no_session()
         if self._is_to_be_touched(found, now):
             self._touch(found.session_id, now)
         return _actor(found, address, request_id)
 
-    def _is_valid(self, found: Resumed, now: datetime) -> bool:
-        return found.enabled and found.used_at + self._timeout > now
+    def _is_valid(self, found: Resumed) -> bool:
+        return found.enabled and found.used_at > self._ago(self._timeout)
 
     def _is_to_be_touched(self, found: Resumed, now: datetime) -> bool:
         return now - found.used_at > self._touch_after and found.session_id not in self._touching
@@ -146,7 +149,7 @@ class SessionService:
         sees_all = Privilege.CONFIGURE_MANAGER in actor.privileges
         with self._database.read() as uow:
             return uow.sessions.list(
-                used_after=self._clock() - self._timeout, account_id=None if sees_all else actor.account_id
+                used_after=self._ago(self._timeout), account_id=None if sees_all else actor.account_id
             )
 
     def get(self, actor: Actor, session_id: str) -> Session:
@@ -174,14 +177,14 @@ class SessionService:
 
     def purge(self) -> int:
         """Deletes expired sessions; tells how many."""
-        before = self._clock() - self._timeout
+        before = self._ago(self._timeout)
         return self._database.run(lambda uow: uow.sessions.purge(before))
 
     def _visible(self, actor: Actor, verb: str, session_id: str) -> Session:
         session = None
         if _is_id(session_id):
             with self._database.read() as uow:
-                session = uow.sessions.find(session_id, used_after=self._clock() - self._timeout)
+                session = uow.sessions.find(session_id, used_after=self._ago(self._timeout))
         # What is not there is refused to nobody: it is simply not found.
         owner = actor.account_id if session is None else session.account_id
         try:

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
+from hawkfish.clock import since_boot
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.presence import Presence, presence_for
 from hawkfish.db.repositories.tasks import WORKER_CHANNEL
@@ -63,11 +64,6 @@ def _poke_at(stop: threading.Event, subscription: Subscription) -> None:
     subscription.poke()
 
 
-def _clock() -> float:
-    """A clock that goes on while the process is stopped and the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 @dataclass(frozen=True)
 class _Running:
     """A task of this worker, and since when it has it."""
@@ -75,6 +71,15 @@ class _Running:
     task: Task
     wishes: Wishes
     since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class _Beat:
+    """The last beat of another worker, its lease in seconds, and when the beat was first seen."""
+
+    beat: datetime
+    lease: float
+    seen_at: float
 
 
 class Runner:
@@ -90,6 +95,7 @@ class Runner:
         on_lost: What to do when its lease is lost or late: nothing less than ending the process keeps its steps from
             running beside those of the worker that takes over.
         on_entered: Called with the worker's number once it is registered.
+        steady: Seconds of a clock that is never set; others' silence is measured by it.
 
     Raises:
         WorkerAlreadyRunning: Another worker has this SQLite database.
@@ -103,6 +109,7 @@ class Runner:
         *,
         on_lost: Callable[[], None] = _exit_now,
         on_entered: Callable[[int], None] = lambda _: None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -115,8 +122,10 @@ class Runner:
         self._running_lock = threading.Lock()
         self._idle = threading.Condition(self._running_lock)
         self._ended = threading.Event()
-        self._last_beat = _clock()
+        self._last_beat = since_boot()
         self._suspects: dict[int, float] = {}
+        self._beats: dict[int, _Beat] = {}
+        self._steady = steady
         self._next_sweep = 0.0
         self._next_purge = 0.0
         self.worker_id = 0
@@ -158,7 +167,7 @@ class Runner:
         self.worker_id = self._database.run(
             lambda uow: uow.task_workers.add(host=socket.gethostname(), pid=os.getpid(), lease=self._settings.lease)
         )
-        self._last_beat = _clock()
+        self._last_beat = since_boot()
         self._presence.enter(self.worker_id)
         if self._presence.alone:
             for other in self._others():
@@ -181,7 +190,7 @@ class Runner:
     # --- dispatching ---------------------------------------------------------------------------------------------
 
     def _turn(self, subscription: Subscription) -> None:
-        now = _clock()
+        now = since_boot()
         if now >= self._next_sweep:
             self._next_sweep = now + self._settings.sweep
             self._sweep(now)
@@ -275,7 +284,7 @@ class Runner:
 
     def _beat(self) -> None:
         while not self._ended.wait(self._settings.lease / 4):
-            begun = _clock()
+            begun = since_boot()
             try:
                 alive = self._database.run(lambda uow: uow.task_workers.beat(self.worker_id, self._settings.lease))
             except HawkFishError as error:
@@ -297,7 +306,7 @@ class Runner:
                 return
 
     def _is_late(self) -> bool:
-        return _clock() - self._last_beat > self._settings.lease * 0.9
+        return since_boot() - self._last_beat > self._settings.lease * 0.9
 
     def _lose(self, why: str) -> None:
         with self._running_lock:
@@ -313,11 +322,8 @@ class Runner:
             self._database.run(lambda uow: uow.tasks.purge(uow.now() - self._settings.retention))
         if self._presence.alone:
             return
-        with self._database.read() as uow:
-            expired = uow.task_workers.ids(expired=True)
-        for other in expired:
-            if other != self.worker_id:
-                self._bury(other, only_if_expired=True)
+        for other, beat in self._silent().items():
+            self._bury(other, if_silent_since=beat)
         for other in self._others():
             if not self._presence.is_gone(other):
                 self._suspects.pop(other, None)
@@ -326,11 +332,27 @@ class Runner:
                 self._suspects.pop(other)
                 self._bury(other)
 
+    def _silent(self) -> dict[int, datetime]:
+        """The workers whose leases have run out, with their last beats.
+
+        How long each has shown the same beat is measured by our own clock: the wall clock, the database's too, may be set.
+        """
+        with self._database.read() as uow:
+            beats = uow.task_workers.beats()
+        beats.pop(self.worker_id, None)
+        now = self._steady()
+        seen = {}
+        for other, (beat, lease) in beats.items():
+            known = self._beats.get(other)
+            seen[other] = known if known is not None and known.beat == beat else _Beat(beat, lease.total_seconds(), now)
+        self._beats = seen
+        return {other: last.beat for other, last in seen.items() if now - last.seen_at >= last.lease}
+
     def _others(self) -> list[int]:
         with self._database.read() as uow:
             return [other for other in uow.task_workers.ids() if other != self.worker_id]
 
-    def _bury(self, worker_id: int, *, only_if_expired: bool = False) -> None:
-        tasks = self._database.run(lambda uow: uow.task_workers.bury(worker_id, only_if_expired=only_if_expired))
+    def _bury(self, worker_id: int, *, if_silent_since: datetime | None = None) -> None:
+        tasks = self._database.run(lambda uow: uow.task_workers.bury(worker_id, if_silent_since=if_silent_since))
         if tasks is not None:
             log.warning("worker.took_over", worker=self.worker_id, dead=worker_id, tasks=len(tasks))

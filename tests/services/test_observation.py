@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.domain.accounts import SYSTEM_ACTOR
-from hawkfish.domain.hosts import HostState
+from hawkfish.domain.hosts import Host, HostState
 from hawkfish.domain.machines import MachineStamp, PowerState
 from hawkfish.domain.systems import ResetType, SystemChanges, SystemState
 from hawkfish.services.machines import machine_spec
 from hawkfish.services.observation import Observer
 from hawkfish.testing.waiting import wait_until
+from tests.support.clocks import HOUR, SetClock
 from tests.support.installation import GUEST, open_installation
 
 SOON = 2.0
@@ -209,3 +213,26 @@ def test_what_agreed_before_is_not_read_again_and_every_change_still_shows(calm,
     application.drivers.driver(host_id).start_machine(second.id, None)
     assert observer.sweep(host_id)
     assert calm.get(second).power_state is PowerState.ON
+
+
+def test_a_clock_that_is_set_makes_no_silent_host_down(database, monkeypatch):
+    """How long a host has been silent is measured by a clock that is never set."""
+    hand = SetClock(datetime.now(UTC))
+    monkeypatch.setattr(UnitOfWork, "now", lambda _: hand.now())
+    host = Host(id=uuid4(), name="quiet", driver="simulated", uri="simulated:///quiet")
+    with database.write() as uow:
+        uow.hosts.add(host)
+        uow.hosts.set_state(host.id, HostState.UP)
+    observer = Observer(database, None, down_seconds=10, steady=hand.steady)
+
+    def state_after(seconds: float, jump: timedelta) -> HostState:
+        hand.pass_by(timedelta(seconds=seconds))
+        hand.set_by(jump)
+        observer.lost(host.id, "It is silent.")
+        with database.read() as uow:
+            return uow.hosts.get(host.id).state
+
+    assert state_after(0, timedelta()) is HostState.SUSPECT
+    assert state_after(5, 24 * HOUR) is HostState.SUSPECT
+    assert state_after(4, -48 * HOUR) is HostState.SUSPECT
+    assert state_after(2, -HOUR) is HostState.DOWN, "and a clock that was set back does not keep it Suspect"

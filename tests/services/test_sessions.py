@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from hawkfish.clock import PastClock
 from hawkfish.db import Database
 from hawkfish.domain.accounts import SYSTEM_ACTOR, AuditOutcome, Role
 from hawkfish.errors import NotAuthenticated, NotFound, PasswordChangeRequired
 from tests.services.access import ELSEWHERE, OFFICE, PASSWORD, Access, Statements, at_once, open_access
+from tests.support.clocks import HOUR, SetClock
 
 TIMEOUT = 600
 
@@ -257,3 +260,24 @@ def test_whoever_must_change_the_password_can_log_in_and_out(access: Access) -> 
     with pytest.raises(PasswordChangeRequired):
         access.sessions.get(actor, session.id)
     access.sessions.end(actor, session.id)
+
+
+@pytest.mark.parametrize("jump", [5 * HOUR, -5 * HOUR], ids=["forward", "back"])
+def test_a_clock_that_is_set_ends_no_session(database: Database, tmp_path: Path, jump: timedelta) -> None:
+    access = open_access(database, tmp_path, session_timeout=TIMEOUT)
+    hand = SetClock(access.clock())
+    access.sessions._clock, access.sessions._ago = hand.now, PastClock(hand.wall, hand.steady).ago
+    access.account("ada")
+    _, token, actor = access.sessions.login("ada", PASSWORD, OFFICE)
+    hand.pass_by(timedelta(seconds=TIMEOUT - 60))
+    hand.set_by(jump)
+    assert access.sessions.purge() == 0
+    assert len(access.sessions.list(actor)) == 1
+    assert access.sessions.resume(token, OFFICE).user_name == "ada"
+    for _ in range(3):  # in use it goes on
+        hand.pass_by(timedelta(seconds=TIMEOUT - 60))
+        access.sessions.resume(token, OFFICE)
+    if jump > timedelta():
+        hand.pass_by(timedelta(seconds=TIMEOUT + 1))
+        with pytest.raises(NotAuthenticated):
+            access.sessions.resume(token, OFFICE)

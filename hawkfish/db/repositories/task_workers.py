@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
@@ -44,22 +44,28 @@ class TaskWorkerRepository:
         )
         return bool(self._session.execute(statement).rowcount)  # type: ignore[attr-defined]  # an UPDATE's CursorResult
 
-    def ids(self, *, expired: bool = False) -> list[int]:
-        """Numbers of all workers, or of those whose lease has run out."""
-        statement = select(TaskWorkerRow.id)
-        if expired:
-            statement = statement.where(TaskWorkerRow.expires_at < self._uow.now())
-        return list(self._session.scalars(statement.order_by(TaskWorkerRow.id)))
+    def ids(self) -> list[int]:
+        """Numbers of all workers."""
+        return list(self._session.scalars(select(TaskWorkerRow.id).order_by(TaskWorkerRow.id)))
 
-    def bury(self, worker_id: int, *, only_if_expired: bool = False) -> list[str] | None:
+    def beats(self) -> dict[int, tuple[datetime, timedelta]]:
+        """Of each worker its last beat, and for how long it may be silent after one."""
+        rows = self._session.execute(select(TaskWorkerRow.id, TaskWorkerRow.beat_at, TaskWorkerRow.expires_at))
+        return {row.id: (row.beat_at, row.expires_at - row.beat_at) for row in rows}
+
+    def bury(self, worker_id: int, *, if_silent_since: datetime | None = None) -> list[str] | None:
         """Removes a worker, puts its tasks back in line, and has its hosts watched by others.
 
+        Args:
+            worker_id: Its number.
+            if_silent_since: The beat after which it was not heard of: if there was another since, it lives.
+
         Returns:
-            The ids of its tasks; None if it is gone already, or has renewed its lease meanwhile.
+            The ids of its tasks; None if it is gone already, or has beaten meanwhile.
         """
         statement = select(TaskWorkerRow.id).where(TaskWorkerRow.id == worker_id).with_for_update(skip_locked=True)
-        if only_if_expired:
-            statement = statement.where(TaskWorkerRow.expires_at < self._uow.now())
+        if if_silent_since is not None:
+            statement = statement.where(TaskWorkerRow.beat_at == if_silent_since)
         if self._session.scalar(statement) is None:
             return None
         tasks = self._uow.tasks.take_from_worker(worker_id)
