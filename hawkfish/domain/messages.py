@@ -84,6 +84,7 @@ TASK_ABORTED = _task("TaskAborted", Severity.CRITICAL)
 TASK_CANCELLED = _task("TaskCancelled", Severity.WARNING)
 TASK_PAUSED = _task("TaskPaused", Severity.WARNING)
 TASK_RESUMED = _task("TaskResumed")
+TASK_REMOVED = _task("TaskRemoved", Severity.WARNING)
 TASK_PROGRESS = _task("TaskProgressChanged", arguments=2)
 
 STANDARD_MESSAGES: tuple[EventMessage, ...] = (
@@ -106,6 +107,7 @@ STANDARD_MESSAGES: tuple[EventMessage, ...] = (
     TASK_CANCELLED,
     TASK_PAUSED,
     TASK_RESUMED,
+    TASK_REMOVED,
     TASK_PROGRESS,
 )
 

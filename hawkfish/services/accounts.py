@@ -311,6 +311,7 @@ class AccountService:
 
         def write(uow: UnitOfWork) -> None:
             before = uow.accounts.lock(account_id)
+            uow.sessions.end_all(account_id, actor=actor.user_name)
             uow.accounts.delete(account_id, expected_version)
             if before is not None:  # the deletion of one that is gone has raised
                 _refuse_without_administrator(uow, before, after=None)
@@ -368,7 +369,7 @@ class AccountService:
             weightier = before.role != after.role or (before.enabled and not after.enabled)
             if weightier or changes.password is not None:
                 keep = actor.session_id if actor.account_id == account_id and not weightier else None
-                ended = uow.sessions.end_all(account_id, keep=keep)
+                ended = uow.sessions.end_all(account_id, keep=keep, actor=actor.user_name)
         uow.events.add(RESOURCE_CHANGED, _subject(account_id), actor=actor.user_name)
         self._audit.record(
             uow,

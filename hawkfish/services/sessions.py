@@ -169,7 +169,7 @@ class SessionService:
         session = self._visible(actor, "sessions.delete", session_id)
 
         def write(uow: UnitOfWork) -> None:
-            if not uow.sessions.end(session.id):
+            if not uow.sessions.end(session.id, actor=actor.user_name):
                 raise _not_found(session_id)
             self._audit.record(uow, actor, "sessions.delete", _subject(session.id), user_name=session.user_name)
 

@@ -15,7 +15,7 @@ import structlog
 from hawkfish.clock import since_boot
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.presence import Presence, presence_for
-from hawkfish.db.repositories.tasks import WORKER_CHANNEL
+from hawkfish.db.repositories.tasks import PURGED_AT_ONCE, WORKER_CHANNEL
 from hawkfish.db.signals import Subscription
 from hawkfish.domain.tasks import Task, TaskLane
 from hawkfish.errors import HawkFishError
@@ -318,8 +318,8 @@ class Runner:
     def _sweep(self, now: float) -> None:
         self._queue.sweep()
         if now >= self._next_purge:
-            self._next_purge = now + PURGE_SECONDS
-            self._database.run(lambda uow: uow.tasks.purge(uow.now() - self._settings.retention))
+            purged = self._database.run(lambda uow: uow.tasks.purge(uow.now() - self._settings.retention))
+            self._next_purge = now if purged == PURGED_AT_ONCE else now + PURGE_SECONDS
         if self._presence.alone:
             return
         for other, beat in self._silent().items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 
-from hawkfish.domain.accounts import Actor, Role
+from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, Role
 from hawkfish.domain.hosts import HostState
 from hawkfish.domain.machines import PowerState
 from hawkfish.domain.messages import RESOURCE_CHANGED
@@ -12,6 +13,7 @@ from hawkfish.domain.systems import ResetType, SystemChanges
 from hawkfish.errors import BackendError
 from hawkfish.tasks import Step
 from hawkfish.testing.waiting import wait_until
+from tests.services.access import OFFICE, PASSWORD, open_access
 from tests.support.installation import installation, shared_installation
 from tests.tasks.conftest import lab
 
@@ -226,3 +228,49 @@ def test_accounts_are_told_of(installation):
     accounts.update(ANN, account.id, role=Role.OPERATOR)
     accounts.delete(ANN, account.id)
     assert names(database, f"account:{account.id}") == ["ResourceCreated", "ResourceChanged", "ResourceRemoved"]
+
+
+def test_a_task_that_is_not_kept_any_more_tells_so_after_its_children(lab):
+    def beget(ctx):
+        ctx.spawn("only", "child")
+        ctx.wait_for_children()
+
+    lab.kind("child", lambda _: None)
+    lab.kind("parent", beget)
+    parent = lab.submit("parent", project="p1")
+    with lab.worker():
+        lab.wait(parent)
+    with lab.database.read() as uow:
+        (child,) = uow.tasks.children(parent.id)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    with lab.database.write() as uow:
+        assert uow.tasks.purge(later, most=1) == 1
+    assert (names(lab.database, f"task:{child.id}")[-1], names(lab.database, f"task:{parent.id}")[-1]) == (
+        "TaskRemoved",
+        "TaskCompletedOK",
+    )
+    with lab.database.write() as uow:
+        assert (uow.tasks.purge(later, most=1), uow.tasks.purge(later, most=1)) == (1, 0)
+    assert told(lab.database, f"task:{parent.id}")[-1] == ("TaskRemoved", parent.id)
+    with lab.database.read() as uow:
+        assert uow.events.for_subject(f"task:{parent.id}", limit=1)[0].project == "p1"
+
+
+def test_sessions_tell_of_their_beginning_and_of_every_kind_of_end(database, tmp_path):
+    access = open_access(database, tmp_path, session_timeout=600, max_sessions_per_account=2)
+    ada = access.account("ada")
+    sessions = []
+    for _ in range(4):  # the third has the first make room, and the fourth the second
+        session, _, actor = access.sessions.login("ada", PASSWORD, OFFICE)
+        sessions.append(session)
+        access.clock.pass_by(1)
+    access.sessions.end(actor, sessions[2].id)
+    access.clock.pass_by(601)
+    assert access.sessions.purge() == 1
+    last, _, _ = access.sessions.login("ada", PASSWORD, OFFICE)
+    access.accounts.delete(SYSTEM_ACTOR, ada.id)
+    for session in (*sessions, last):
+        assert names(database, f"session:{session.id}") == ["ResourceCreated", "ResourceRemoved"]
+    with database.read() as uow:
+        gone, made = uow.events.for_subject(f"session:{sessions[2].id}", limit=2)
+    assert (made.actor, gone.actor, made.resource_type) == ("ada", "ada", "Session")

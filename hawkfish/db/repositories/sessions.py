@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, true, update
 
 from hawkfish.db.models.accounts import SessionRow, UserRow
 from hawkfish.domain.accounts import Role, Session
+from hawkfish.domain.messages import RESOURCE_CREATED, RESOURCE_REMOVED
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
@@ -49,6 +50,7 @@ class SessionRepository:
     """Sessions of one unit of work."""
 
     def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
         self._session = uow.session
 
     def resume(self, token_hash: str) -> Resumed | None:
@@ -76,7 +78,8 @@ class SessionRepository:
         return None if row is None else _to_session(row)
 
     def add(self, session: Session, token_hash: str) -> None:
-        """Writes a new session."""
+        """Writes a new session, and tells of it."""
+        self._uow.events.add(RESOURCE_CREATED, f"session:{session.id}", actor=session.user_name)
         self._session.execute(
             insert(SessionRow).values(
                 id=session.id,
@@ -97,17 +100,14 @@ class SessionRepository:
             .execution_options(synchronize_session=False)
         )
 
-    def end(self, session_id: str) -> bool:
+    def end(self, session_id: str, *, actor: str | None = None) -> bool:
         """Deletes the session; tells whether it was there."""
-        statement = delete(SessionRow).where(SessionRow.id == session_id).returning(SessionRow.id)
-        return self._session.execute(statement).scalar_one_or_none() is not None
+        return bool(self._remove(SessionRow.id == session_id, actor=actor))
 
-    def end_all(self, account_id: UUID, *, keep: str | None = None) -> int:
+    def end_all(self, account_id: UUID, *, keep: str | None = None, actor: str | None = None) -> int:
         """Deletes the sessions of an account, but for `keep`; tells how many there were."""
-        statement = delete(SessionRow).where(SessionRow.account_id == str(account_id))
-        if keep is not None:
-            statement = statement.where(SessionRow.id != keep)
-        return len(self._session.scalars(statement.returning(SessionRow.id)).all())
+        others = true() if keep is None else SessionRow.id != keep
+        return self._remove(SessionRow.account_id == str(account_id), others, actor=actor)
 
     def make_room(self, account_id: UUID, maximum: int) -> int:
         """Deletes the longest idle sessions of an account, so that one more fits; tells how many went."""
@@ -117,17 +117,20 @@ class SessionRepository:
         if surplus <= 0:
             return 0
         longest_idle = select(SessionRow.id).where(own).order_by(SessionRow.used_at, SessionRow.id).limit(surplus)
-        self._session.execute(
-            delete(SessionRow).where(SessionRow.id.in_(longest_idle)).execution_options(synchronize_session=False)
-        )
-        return surplus
+        return self._remove(SessionRow.id.in_(longest_idle))
 
     def purge(self, used_before: datetime, *, account_id: UUID | None = None) -> int:
         """Deletes expired sessions, of one account or of all; tells how many."""
-        statement = delete(SessionRow).where(SessionRow.used_at <= used_before)
-        if account_id is not None:
-            statement = statement.where(SessionRow.account_id == str(account_id))
-        return len(self._session.scalars(statement.returning(SessionRow.id)).all())
+        whose = true() if account_id is None else SessionRow.account_id == str(account_id)
+        return self._remove(SessionRow.used_at <= used_before, whose)
+
+    def _remove(self, *which: ColumnElement[bool], actor: str | None = None) -> int:
+        """Deletes sessions and tells of each; gives how many there were."""
+        statement = delete(SessionRow).where(*which).returning(SessionRow.id)
+        gone = self._session.scalars(statement.execution_options(synchronize_session=False)).all()
+        for session_id in gone:
+            self._uow.events.add(RESOURCE_REMOVED, f"session:{session_id}", actor=actor)
+        return len(gone)
 
 
 def to_resumed(row: Any) -> Resumed:

@@ -54,6 +54,7 @@ from hawkfish.domain.messages import (
     TASK_CANCELLED,
     TASK_COMPLETED,
     TASK_PAUSED,
+    TASK_REMOVED,
     TASK_STARTED,
     EventMessage,
 )
@@ -72,6 +73,7 @@ END_MESSAGES = {
     TaskState.CANCELLED: TASK_CANCELLED,
 }
 MESSAGE_LIMIT = 2000
+PURGED_AT_ONCE = 1000
 
 
 def task_channel(task_id: str) -> str:
@@ -500,16 +502,24 @@ class TaskRepository:
         self._write(TaskRow.id == task_id, {"state": state, "worker_id": None, "epoch": TaskRow.epoch + 1})
         self._let_go([task_id])
 
-    def purge(self, before: datetime) -> int:
-        """Deletes tasks that ended before a time, with their history; a family goes as a whole.
+    def purge(self, before: datetime, most: int = PURGED_AT_ONCE) -> int:
+        """Deletes tasks that ended before a time, with their history, and tells of it; parents go after their children.
+
+        Args:
+            before: What ended earlier goes.
+            most: How many are deleted at most, since others wait meanwhile; ask again while it is that many.
 
         Returns:
             How many were deleted.
         """
         parent = aliased(TaskRow)
         kept = exists().where(parent.id == TaskRow.parent_id, or_(parent.ended_at.is_(None), parent.ended_at >= before))
-        result = self._session.execute(delete(TASKS).where(TaskRow.ended_at < before, ~kept))
-        return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE's result is a CursorResult
+        old = select(TASKS).where(TaskRow.ended_at < before, ~kept).order_by(TaskRow.number.desc()).limit(most)
+        tasks = [_to_task(row) for row in self._session.execute(old)]
+        self._session.execute(delete(TASKS).where(TaskRow.id.in_([task.id for task in tasks])))
+        for task in tasks:
+            self.tell(TASK_REMOVED, task)
+        return len(tasks)
 
     def _write(self, condition: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
         statement = (
