@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -54,7 +54,8 @@ class PoolRoom:
     Attributes:
         capacity_bytes: Its size as last seen; None where it was never seen, and nothing is refused.
         available_bytes: What was free of it then, whoever uses the rest.
-        given_bytes: Capacities of the volumes that are recorded.
+        given_bytes: Capacities of the volumes that are recorded, and the copies of images.
+        copies: Digests of the images of which it has a copy, or is about to get one; their room is given already.
     """
 
     pool_id: UUID
@@ -62,6 +63,7 @@ class PoolRoom:
     capacity_bytes: int | None = None
     available_bytes: int = 0
     given_bytes: int = 0
+    copies: frozenset[str] = frozenset()
     overcommit: float = 1.0
 
     @property
@@ -114,10 +116,21 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class DiskNeed:
-    """Room for one disk; `pool` None means any pool of the host."""
+    """Room for one disk; `pool` None means any pool of the host.
+
+    Attributes:
+        image: Digest of the image that it is made from; a pool that has no copy of it yet needs room for one.
+        image_bytes: How much that is.
+    """
 
     capacity_bytes: int
     pool: str | None = None
+    image: str | None = None
+    image_bytes: int = 0
+
+    def bytes_in(self, copies: Collection[str]) -> int:
+        """What it takes in a pool that has these copies."""
+        return self.capacity_bytes + (0 if self.image is None or self.image in copies else self.image_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)

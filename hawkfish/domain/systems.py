@@ -254,6 +254,7 @@ class NewDisk:
         image: Path of a local image file in one of the allowed folders; None for an empty disk.
         image_id: Id or name of an image of the catalogue, in place of `image`.
         image_digest: The content of that image; found by the service, not asked for.
+        image_bytes: The length of its file, of which the disk's pool needs one copy; found by the service, too.
         format: None means the image's own, else qcow2.
     """
 
@@ -261,6 +262,7 @@ class NewDisk:
     image: str | None = None
     image_id: str | None = None
     image_digest: str | None = None
+    image_bytes: int = 0
     format: VolumeFormat | None = None
     bus: DiskBus = DiskBus.VIRTIO
     pool: str | None = None

@@ -43,15 +43,15 @@ class _Turn:
     lock: threading.Lock = field(default_factory=threading.Lock)
     alive_at: float = field(default_factory=time.monotonic)
 
-    def take(self, host: Host) -> None:
-        while not self.lock.acquire(timeout=POOL_POLL_SECONDS):
-            if time.monotonic() - self.alive_at > POOL_WAIT_SECONDS:
+    def take(self, host: Host, seconds: float) -> None:
+        while not self.lock.acquire(timeout=min(POOL_POLL_SECONDS, seconds)):
+            if time.monotonic() - self.alive_at > seconds:
                 raise BackendTimeout(
-                    f"Another call to this storage pool on {host.name} has not got on for {POOL_WAIT_SECONDS:.0f} s; "
+                    f"Another call to this storage pool on {host.name} has not got on for {seconds:.0f} s; "
                     "see whether its storage answers.",
                     operation="pool",
                     host=host.name,
-                    seconds=POOL_WAIT_SECONDS,
+                    seconds=seconds,
                 )
         self.alive_at = time.monotonic()
 
@@ -63,7 +63,7 @@ class DriverPool:
         self._database = database
         self._plugins = plugins
         self._connections: dict[UUID, _Connection] = {}
-        self._pools: dict[UUID, tuple[int, StoragePool]] = {}
+        self._pools: dict[UUID, tuple[tuple[object, ...], StoragePool]] = {}
         self._turns: dict[tuple[UUID, UUID], _Turn] = {}
         self._lock = threading.Lock()
         self.on_new_driver: Callable[[Host, ComputeDriver], None] | None = None
@@ -150,8 +150,15 @@ class DriverPool:
                 log.warning("a driver could not be closed", error=error.message)
 
     @contextmanager
-    def pool(self, pool_id: UUID, host_id: UUID) -> Iterator[tuple[StoragePool, PoolHost]]:
+    def pool(
+        self, pool_id: UUID, host_id: UUID, *, wait_seconds: float = POOL_WAIT_SECONDS
+    ) -> Iterator[tuple[StoragePool, PoolHost]]:
         """A pool and the host to use it on, for one call at a time: a dead server eats one thread of the host, not all.
+
+        Args:
+            pool_id: The pool.
+            host_id: The host.
+            wait_seconds: For how long another call may not get on until this one is given up.
 
         Raises:
             BackendTimeout: Another call to this pool on this host neither ends nor makes progress.
@@ -163,7 +170,7 @@ class DriverPool:
         bulk = ComputeCapability.BULK_VOLUMES in can
         with self._lock:
             turn = self._turns.setdefault((pool_id, host_id), _Turn())
-        turn.take(host)
+        turn.take(host, wait_seconds)
         try:
             yield (
                 pool,
@@ -190,8 +197,9 @@ class DriverPool:
             pool = uow.pools.get(pool_id)
         with self._lock:
             found = self._pools.get(pool_id)
-            if found is None or found[0] != pool.version:
+            origin = (pool.type, pool.name, dict(pool.config))
+            if found is None or found[0] != origin:
                 config = PoolConfig(id=str(pool.id), name=pool.name, config=pool.config)
-                found = (pool.version, self._plugins.create_storage_pool(pool.type, config))
+                found = (origin, self._plugins.create_storage_pool(pool.type, config))
                 self._pools[pool_id] = found
         return found[1]

@@ -42,7 +42,11 @@ def _with_image(uow: UnitOfWork, disk: NewDisk, image_id: str, path: str) -> New
             property=f"{path}/ImageId",
             value=image_id,
         )
-    return replace(sized_for(disk, image.content, path), image_digest=image.content.digest)
+    return replace(
+        sized_for(disk, image.content, path),
+        image_digest=image.content.digest,
+        image_bytes=image.content.file_bytes,
+    )
 
 
 def sized_for(disk: NewDisk, facts: ImageFacts | ImageContent, path: str) -> NewDisk:

@@ -34,7 +34,7 @@ def read_candidates(uow: UnitOfWork, *, without: UUID | None = None) -> list[Can
         without: A system that is not counted, since it is the one to be placed.
     """
     given = uow.reservations.given(without=without)
-    volumes = uow.pools.given_bytes()
+    volumes, copies = uow.pools.given_bytes(), uow.image_copies.room()
     pools = uow.pools.all()
     return [
         Candidate(
@@ -46,12 +46,15 @@ def read_candidates(uow: UnitOfWork, *, without: UUID | None = None) -> list[Can
                     name=pool.name,
                     capacity_bytes=None if stats is None else stats.capacity_bytes,
                     available_bytes=0 if stats is None else stats.available_bytes,
-                    given_bytes=volumes.get((pool.id, host.id), 0) + volumes.get((pool.id, None), 0),
+                    given_bytes=volumes.get((pool.id, host.id), 0)
+                    + volumes.get((pool.id, None), 0)
+                    + sum(copied.values()),
+                    copies=frozenset(copied),
                     overcommit=pool.overcommit,
                 )
                 for pool in pools
                 if host.id in pool.hosts
-                for stats in [pool.stats.get(host.id)]
+                for stats, copied in [(pool.stats.get(host.id), copies.get((pool.id, host.id), {}))]
             ),
         )
         for host in uow.hosts.all()
@@ -155,6 +158,7 @@ def _pools_for(pools: Sequence[PoolRoom], disks: Sequence[DiskNeed]) -> tuple[li
         The pools in the order of the disks, and what is short.
     """
     free = {room.pool_id: room.free_bytes for room in pools}
+    copies = {room.pool_id: set(room.copies) for room in pools}
     ordered = sorted(pools, key=lambda room: (room.name, str(room.pool_id)))
     chosen: dict[int, UUID] = {}
     short: dict[int, str] = {}
@@ -165,10 +169,11 @@ def _pools_for(pools: Sequence[PoolRoom], disks: Sequence[DiskNeed]) -> tuple[li
         disk = disks[index]
         named = [room for room in ordered if disk.pool is None or is_named(room, disk.pool)]
         for room in named:
-            left = free[room.pool_id]
-            if left is None or disk.capacity_bytes <= left:
+            left, needed = free[room.pool_id], disk.bytes_in(copies[room.pool_id])
+            if left is None or needed <= left:
                 chosen[index] = room.pool_id
-                free[room.pool_id] = None if left is None else left - disk.capacity_bytes
+                free[room.pool_id] = None if left is None else left - needed
+                copies[room.pool_id] |= set() if disk.image is None else {disk.image}
                 break
         else:
             short[index] = _disk_short(disk, index, named, free)
@@ -188,7 +193,8 @@ def _disk_short(disk: DiskNeed, index: int, pools: Sequence[PoolRoom], free: dic
         f"(over-commit {room.overcommit:g})"
         for room in pools
     )
-    return f"disk {index + 1} needs {shown_bytes(disk.capacity_bytes, up=True)}, {told}"
+    copied = f" and {shown_bytes(disk.image_bytes, up=True)} for a copy of its image" if disk.image_bytes else ""
+    return f"disk {index + 1} needs {shown_bytes(disk.capacity_bytes, up=True)}{copied}, {told}"
 
 
 def shown_bytes(amount: int, *, up: bool = False) -> str:

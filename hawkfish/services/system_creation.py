@@ -260,7 +260,15 @@ def needs_of(new: NewSystem, disks: Sequence[NewDisk], strategy: PlacementStrate
     return PlacementRequest(
         vcpus=new.vcpus,
         memory_mib=new.memory_mib,
-        disks=tuple(DiskNeed(capacity_bytes=disk.capacity_bytes or 0, pool=disk.pool) for disk in disks),
+        disks=tuple(
+            DiskNeed(
+                capacity_bytes=disk.capacity_bytes or 0,
+                pool=disk.pool,
+                image=disk.image_digest,
+                image_bytes=disk.image_bytes,
+            )
+            for disk in disks
+        ),
         networks=frozenset(item.name for item in attachments if isinstance(item, NamedNetwork)),
         bridges=frozenset(item.name for item in attachments if isinstance(item, Bridge)),
         firmware=new.firmware,

@@ -26,6 +26,7 @@ from hawkfish.errors import HawkFishError, LeaseLost, NotFound
 from hawkfish.plugins.compute import ComputeDriver, SupportsEvents
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.observation import Observer
+from hawkfish.services.pool_observation import PoolObserver
 
 log = structlog.get_logger("hawkfish.watcher")
 
@@ -40,9 +41,13 @@ END_SECONDS = 2.0
 class HostWatcher:
     """Watches one host until stopped, or until the watch is another worker's."""
 
-    def __init__(self, host_id: UUID, observer: Observer, sweep_seconds: float) -> None:
+    def __init__(
+        self, host_id: UUID, observer: Observer, sweep_seconds: float, pools: PoolObserver | None = None
+    ) -> None:
         self.host_id = host_id
         self._observer = observer
+        self._pools = pools
+        self._measuring: threading.Thread | None = None
         self._sweep_seconds = sweep_seconds
         # Bounded: when a host says more than we can write down, the next sweep tells the rest.
         self._events: queue.Queue[MachineEvent | None] = queue.Queue(EVENTS_KEPT)
@@ -61,7 +66,10 @@ class HostWatcher:
 
     def join(self, seconds: float) -> None:
         """Waits for its end, but no longer than so many seconds."""
+        end = time.monotonic() + seconds
         self._thread.join(seconds)
+        if self._measuring is not None:
+            self._measuring.join(max(0.0, end - time.monotonic()))
 
     @property
     def ended(self) -> bool:
@@ -96,12 +104,23 @@ class HostWatcher:
         if time.monotonic() >= self._next_sweep:
             answered = self._observer.sweep(self.host_id)
             self._sweep_in(self._sweep_seconds if answered else RETRY_SECONDS)
+            if answered:
+                self._measure_pools()
         try:
             event = self._events.get(timeout=max(0.0, self._next_sweep - time.monotonic()))
         except queue.Empty:
             return
         if not self._stopped.is_set():
             self._handle(event)
+
+    def _measure_pools(self) -> None:
+        """In a thread of its own, since storage that hangs says nothing about the host; one at a time."""
+        if self._pools is None or (self._measuring is not None and self._measuring.is_alive()):
+            return
+        self._measuring = threading.Thread(
+            target=self._pools.measure, args=(self.host_id,), name=f"pools-{self.host_id}", daemon=True
+        )
+        self._measuring.start()
 
     def _rest(self) -> None:
         self._stopped.wait(RETRY_SECONDS)
@@ -204,7 +223,8 @@ class Watcher:
 
     def _watcher(self, watch: HostWatch) -> HostWatcher:
         observer = Observer(self._database, self._drivers, watch=watch.number, down_seconds=self._down_seconds)
-        watcher = HostWatcher(watch.host_id, observer, self._sweep_seconds)
+        pools = PoolObserver(self._database, self._drivers, watch.number)
+        watcher = HostWatcher(watch.host_id, observer, self._sweep_seconds, pools)
         self._watchers[watch.number] = watcher
         return watcher
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
+from functools import partial
+
 import pytest
 
+from hawkfish.bootstrap import Application
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import HostChanges, HostLimits
 from hawkfish.domain.placement import PlacementRule, PlacementStrategy
+from hawkfish.domain.storage import VolumeFormat, VolumeSpec
 from hawkfish.domain.systems import NewDisk, SystemChanges
 from hawkfish.errors import NoRoom, NotFound, NotPermitted, PreconditionFailed, PropertyOutOfRange
+from hawkfish.testing.waiting import wait_until
 from tests.services.access import at_once
-from tests.support.installation import GIB, READER
+from tests.services.test_images import content, upload
+from tests.support.installation import GIB, MIB, READER
+
+ROUNDS = 5
 
 
 def limit(installation, host, **limits):
@@ -228,3 +237,64 @@ def test_whatever_is_asked_for_at_once_the_host_never_gives_more_than_it_has(ins
     with installation.application.database.read() as uow:
         recorded = uow.systems.on_host(host.id)
     assert sum(system.memory_mib for system in recorded) == after.given.memory_mib, "nothing is held any more"
+
+
+def test_two_api_processes_that_place_at_once_never_give_more_than_there_is(installation):
+    """Each has its own connections, as two processes do; what keeps them apart is the database alone."""
+    ours = installation.application
+    other = Application.open(ours.settings)
+    accepted = []
+    try:
+        for _ in range(ROUNDS):
+            host = installation.host("memory_mib=1000&cpus=8")
+            wanted = [installation.new(host=host.name, memory_mib=150, disks=()) for _ in range(8)]
+            works = [
+                partial((ours, other)[number % 2].systems.create, SYSTEM_ACTOR, new)
+                for number, new in enumerate(wanted)
+            ]
+            outcomes = at_once(*works)
+            assert [type(item) for item in outcomes if isinstance(item, Exception)] == [NoRoom] * 2, outcomes
+            assert room(installation, host).given.memory_mib == 900
+            accepted += [item for item in outcomes if not isinstance(item, Exception)]
+    finally:
+        other.close()
+    for item in accepted:
+        installation.done(item)
+
+
+def test_the_copy_that_disks_are_cloned_from_takes_room_once(installation):
+    host = installation.host()
+
+    def given() -> int:
+        (pool,) = room(installation, host).pools
+        return pool.given_bytes
+
+    image = upload(installation, content(installation, MIB))
+    disk = NewDisk(image_id=str(image.id), capacity_bytes=3 * MIB)
+    installation.control.fail("clone_volume", kind=FaultKind.HANG)
+    accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new(host=host.name, disks=(disk,)))
+    assert given() == 3 * MIB + image.content.file_bytes, "as soon as it is accepted"
+    installation.control.clear_faults()
+    installation.ended(accepted)
+    installation.create(host=host.name, disks=(disk,))
+    systems = [item for item in installation.application.systems.page(SYSTEM_ACTOR).items if item.host_id == host.id]
+    assert given() == 3 * MIB * len(systems) + image.content.file_bytes, "all have one"
+    installation.done(installation.application.images.prune(SYSTEM_ACTOR, copies=True))
+    assert given() == 3 * MIB * len(systems)
+
+
+def test_sizes_of_pools_are_seen_anew_by_the_sweep(installation):
+    host = installation.host()
+    (pool,) = room(installation, host).pools
+    before = pool.available_bytes
+    driver = installation.application.drivers.driver(host.id)
+    spec = VolumeSpec(name="foreign", capacity_bytes=8 * MIB, format=VolumeFormat.RAW)
+    driver.create_volume(f"hawkfish-{pool.pool_id}", spec)
+    driver.upload_volume(f"hawkfish-{pool.pool_id}", "foreign", io.BytesIO(b"x" * 8 * MIB), 8 * MIB)
+
+    def available() -> int:
+        return room(installation, host).pools[0].available_bytes
+
+    wait_until(lambda: available() <= before - 7 * MIB, "the sweep sees what others have taken", 10)
+    driver.delete_volume(f"hawkfish-{pool.pool_id}", "foreign")
+    wait_until(lambda: available() >= before - MIB, "and what they have given back", 10)

@@ -297,6 +297,16 @@ class PoolRepository:
                 .values(**values)
             )
 
+    def measured(self, pool_id: UUID, host_id: UUID, stats: PoolStats) -> None:
+        """Records the sizes of a pool that is usable on the host, as they were just seen there."""
+        ready = update(StoragePoolHostRow).where(
+            StoragePoolHostRow.pool_id == str(pool_id),
+            StoragePoolHostRow.host_id == str(host_id),
+            StoragePoolHostRow.ready,
+        )
+        if changed_rows(self._session.execute(ready.values(stats=asdict(stats)))):
+            self.write(pool_id)
+
     def on_host(self, host_id: UUID | str) -> list[Pool]:
         """Pools that are attached to the host, ready or not."""
         rows = self._session.scalars(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.images import (
@@ -198,6 +198,25 @@ class ImageCopyRepository:
         """The copy, whole or not."""
         row = self._session.scalars(select(ImageCopyRow).where(*_is(pool_id, host_id, digest))).one_or_none()
         return None if row is None else _to_copy(row)
+
+    def room(self) -> dict[tuple[UUID, UUID], dict[str, int]]:
+        """Bytes of the copies on each pool of a host, by digest; those that systems being made will have made are among them."""
+        coming = (
+            select(VolumeRow.pool_id, SystemRow.host_id, VolumeRow.image_digest)
+            .join(VolumeAttachmentRow, VolumeAttachmentRow.volume_id == VolumeRow.id)
+            .join(SystemRow, SystemRow.id == VolumeAttachmentRow.system_id)
+            .where(VolumeRow.image_digest.is_not(None), SystemRow.state == SystemState.CREATING)
+        )
+        there = union(select(ImageCopyRow.pool_id, ImageCopyRow.host_id, ImageCopyRow.digest), coming).subquery()
+        rows = self._session.execute(
+            select(there.c.pool_id, there.c.host_id, ImageContentRow.digest, ImageContentRow.file_bytes).join(
+                ImageContentRow, ImageContentRow.digest == there.c.digest
+            )
+        )
+        found: dict[tuple[UUID, UUID], dict[str, int]] = {}
+        for pool, host, digest, length in rows:
+            found.setdefault((UUID(pool), UUID(host)), {})[digest] = length
+        return found
 
     def begin(self, copy: ImageCopy) -> None:
         """Records that the copy is being made (again)."""

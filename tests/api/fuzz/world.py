@@ -33,6 +33,7 @@ _WORKERS_OWN = frozenset({"hf_task_workers", "hf_host_watches", "hf_event_sinks"
 _OBSERVED = {
     "hf_sessions": {"used_at"},
     "hf_hosts": {"state", "state_reason", "state_changed_at", "seen_at", "facts", "version"},
+    "hf_storage_pools": {"version"},
     "hf_storage_pool_hosts": {"stats"},
     "hf_systems": {
         *("power_state", "power_transition", "power_task_id", "run_id", "observed", "observed_at", "stale", "version"),
