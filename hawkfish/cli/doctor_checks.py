@@ -74,6 +74,7 @@ def installation_checks() -> Checks:
 
     return {
         "plugins": plugins,
+        "image store": with_settings(image_store),
         "data directory": with_settings(data_directory),
         "database": with_settings(database_schema),
         "tls": with_settings(tls),
@@ -175,6 +176,22 @@ def data_directory(settings: Settings) -> Finding:
     if folder.stat().st_mode & 0o022:
         return Finding.fail(f"{folder} can be written by others", f"chmod go-w {folder}")
     return Finding.ok(str(folder))
+
+
+def image_store(settings: Settings) -> Finding:
+    """Whether images can be kept, and how much room there is for them."""
+    folder = settings.image_store
+    if not folder.exists():
+        return Finding.warn(f"{folder} does not exist", "it is made with the first image")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return Finding.fail(f"{folder} cannot be written by you", "run as its owner, or name another with --data-dir")
+    free = shutil.disk_usage(folder).free
+    told = f"{folder}, {free / 2**30:.1f} GiB free"
+    if free <= settings.image_reserve_bytes:
+        return Finding.fail(
+            f"{told}, which is kept free", "hawkfish images prune, or more room; see HF_IMAGE_RESERVE_BYTES"
+        )
+    return Finding.ok(told)
 
 
 def database_schema(settings: Settings) -> Finding:

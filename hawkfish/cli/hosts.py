@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm, confirm_name
-from hawkfish.cli.each import EachCommand
+from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm_name
+from hawkfish.cli.each import RemoveCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.output import key_value
@@ -174,7 +174,7 @@ def limit(text: str) -> float:
     return NO_LIMIT if text.lower() == "none" else float(text)
 
 
-class RemoveHosts(EachCommand):
+class RemoveHosts(RemoveCommand):
     """Remove hosts that hold no systems any more.
 
     The host itself is not touched. On a terminal it asks; elsewhere it takes --yes. With --force a host that is gone for good (Down
@@ -186,16 +186,10 @@ class RemoveHosts(EachCommand):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
         parser.add_argument(
             "--force", action="store_true", help="forget a host that is gone for good, and all its systems"
         )
         return parser
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is shown."""
-        return ("Name", "ID", "Result")
 
     def find(self, name: str) -> dict[str, Any]:
         """Reads the host."""
@@ -211,7 +205,7 @@ class RemoveHosts(EachCommand):
                     self.app, f"This forgets the host and {names}.", str(host.get("Name")), yes=parsed_args.yes
                 )
             return
-        confirm(self.app, f"Remove {', '.join(str(host.get('Name')) for host in found)}?", yes=parsed_args.yes)
+        super().approve(found, parsed_args)
 
     def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
         """Deletes it."""
@@ -219,7 +213,7 @@ class RemoveHosts(EachCommand):
             reply = self._forget(found, dry_run=False)
             found["Forgotten"] = [system.get("Name") for system in reply.body.get("Systems") or []]
             return reply
-        return self.client.delete(str(found["@odata.id"]), wait=parsed_args.wait)
+        return super().start(found, parsed_args)
 
     def row(self, found: dict[str, Any]) -> Sequence[Any]:
         """That it is gone, and what went with it."""

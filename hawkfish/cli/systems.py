@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hawkfish.cli.base import ListCommand, ShowCommand, add_wait_options, confirm
-from hawkfish.cli.each import EachCommand
+from hawkfish.cli.each import RemoveCommand
 from hawkfish.cli.errors import CommandError, ExitCode
 from hawkfish.cli.following import follow
 from hawkfish.cli.output import MIB, key_value, parse_size
@@ -144,37 +144,18 @@ class SetSystem(SystemWorkCommand):
         return self.finish(reply, address, parsed_args)
 
 
-class RemoveSystems(EachCommand):
+class RemoveSystems(RemoveCommand):
     """Remove systems, with their disks.
 
     On a terminal it asks; elsewhere it takes --yes.
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Adds the arguments."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-        return parser
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is shown."""
-        return ("Name", "ID", "Result")
 
     def find(self, name: str) -> dict[str, Any]:
         """Reads the system."""
         return find_system(self.client, name)
 
     def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
-        """Asks once for all."""
+        """Asks once for all, and says what goes with them."""
         names = ", ".join(str(system.get("Name")) for system in found)
         what = "the system" if len(found) == 1 else f"{len(found)} systems"
         confirm(self.app, f"Remove {what} {names} with all disks?", yes=parsed_args.yes)
-
-    def start(self, found: dict[str, Any], parsed_args: argparse.Namespace) -> Reply:
-        """Deletes it."""
-        return self.client.delete(address_of(found), wait=parsed_args.wait)
-
-    def row(self, found: dict[str, Any]) -> Sequence[Any]:
-        """That it is gone."""
-        return found.get("Name"), found.get("UUID") or found.get("Id"), "removed"

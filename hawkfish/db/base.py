@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, CursorResult, DateTime, Enum, Integer, MetaData, String
 from sqlalchemy.dialects.postgresql import JSONB
@@ -16,6 +16,8 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from hawkfish.errors import DatabaseUnavailable
+
+Item = TypeVar("Item")
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -96,3 +98,12 @@ def translated() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise DatabaseUnavailable(f"The database does not answer: {str(error.orig).strip()}", retry_after=5) from error
+
+
+MOST_PARAMETERS = 10_000
+"""Values that one statement may be given; SQLite takes 32,766 and PostgreSQL 65,535."""
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items in pieces of that size, the last one shorter; nothing for none."""
+    return (items[start : start + size] for start in range(0, len(items), size))

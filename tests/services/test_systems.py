@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.db.repositories import systems as systems_repository
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.machines import PowerState
 from hawkfish.domain.pages import PageRequest
@@ -237,3 +238,16 @@ def test_every_change_leaves_one_row_in_the_trail(installation):
     installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
     verbs = ["systems.create", "systems.update", "systems.reset", "systems.reset", "systems.delete"]
     assert installation.audited(f"system:{system.id}") == [(verb, "allowed") for verb in verbs]
+
+
+def test_more_systems_than_a_statement_takes_values_are_read_whole(installation, monkeypatch):
+    made = [installation.create(name=name) for name in (f"many-{number}" for number in (3, 1, 5, 2, 4))]
+    monkeypatch.setattr(systems_repository, "MOST_PARAMETERS", 2)
+    with installation.application.database.read() as uow:
+        found = uow.systems.of_ids([system.id for system in made])
+        assert [system.name for system in found] == [f"many-{number}" for number in (1, 2, 3, 4, 5)]
+        assert {system.id: system.disks for system in found} == {system.id: system.disks for system in made}
+        on_host = {system.id: system for system in uow.systems.on_host(made[0].host_id)}
+    assert {system.id: on_host[system.id].network_interfaces for system in made} == {
+        system.id: system.network_interfaces for system in made
+    }

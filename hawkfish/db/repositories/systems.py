@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, Table, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hawkfish.db.base import changed_rows
+from hawkfish.db.base import MOST_PARAMETERS, batched, changed_rows
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.paging import Columns, cut, entries, narrow, number, text, to_page, truth
@@ -134,8 +134,13 @@ class SystemRepository:
 
     def of_ids(self, ids: Collection[UUID]) -> list[System]:
         """Those of some systems that are there, by name."""
-        statement = select(SYSTEMS).where(SYSTEMS.c.id.in_([str(item) for item in ids])).order_by(SYSTEMS.c.name_key)
-        return self._to_systems(self._session.execute(statement).all())
+        texts = [str(item) for item in ids]
+        rows = [
+            row
+            for some in batched(texts, MOST_PARAMETERS)
+            for row in self._session.execute(select(SYSTEMS).where(SYSTEMS.c.id.in_(some)))
+        ]
+        return self._to_systems(sorted(rows, key=lambda row: row.name_key))
 
     def count(self, condition: Condition | None = None) -> int:
         """How many there are, or how many of them meet a condition."""
@@ -488,6 +493,9 @@ class SystemRepository:
     # --- rows to values ------------------------------------------------------------------------------------------
 
     def _to_systems(self, rows: Sequence[Row[Any]]) -> list[System]:
+        return [system for some in batched(rows, MOST_PARAMETERS) for system in self._some_systems(some)]
+
+    def _some_systems(self, rows: Sequence[Row[Any]]) -> list[System]:
         ids = [row.id for row in rows]
         disks, interfaces = disks_of(self._session, ids), interfaces_of(self._session, ids)
         profiles = self._uow.profiles.uses(ids)
