@@ -26,9 +26,14 @@ from hawkfish.services.image_tasks import ImageTasks
 from hawkfish.services.images import ImageService
 from hawkfish.services.logs import LogService
 from hawkfish.services.managers import ManagerService
+from hawkfish.services.media import MediaService
+from hawkfish.services.media_cache import MediaCache
+from hawkfish.services.media_files import MediaFiles
+from hawkfish.services.media_tasks import MediaTasks
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
 from hawkfish.services.profiles import ProfileService
+from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.sessions import SessionService
 from hawkfish.services.system_batches import SystemBatchTasks
 from hawkfish.services.system_tasks import SystemTasks
@@ -69,6 +74,7 @@ class Application:
     logs: LogService
     managers: ManagerService
     images: ImageService
+    media: MediaService
     profiles: ProfileService
     tasks: TaskService
     events: EventService
@@ -122,10 +128,20 @@ class Application:
         drivers = DriverPool(database, plugins)
         store = ImageStore(settings.image_store, reserve_bytes=settings.image_reserve_bytes)
         disks = ImageDisks(access, drivers, store)
+        media_store = ImageStore(
+            settings.media_cache,
+            reserve_bytes=settings.image_reserve_bytes,
+            name="media cache",
+            remedy="Eject images that are not needed, or give it a larger disk.",
+        )
+        cache = MediaCache(access, media_store)
+        media_files = MediaFiles(database, drivers, plugins, str(installation_id))
+        secrets = SecretBox(settings.secret_key)
         for tasks in (
             disks,
             ImageTasks(access, drivers, store),
-            SystemTasks(access, drivers, disks, str(installation_id)),
+            SystemTasks(access, drivers, disks, media_files, str(installation_id)),
+            MediaTasks(access, drivers, cache, media_files, secrets),
             SystemBatchTasks(access, drivers, str(installation_id)),
             PowerTasks(access, drivers, str(installation_id)),
             PictureTasks(access, drivers),
@@ -148,6 +164,7 @@ class Application:
             logs=LogService(access),
             managers=ManagerService(access),
             images=ImageService(access, store),
+            media=MediaService(access, cache, secrets),
             profiles=ProfileService(access),
             tasks=TaskService(access),
             events=EventService(access),

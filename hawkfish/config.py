@@ -55,6 +55,16 @@ class Settings:
     """Longest silence of a server that an image is downloaded from; also the time over which its rate is measured."""
     download_least_rate: int = 1024
     """Bytes a second below which a download is given up."""
+    media_max_bytes: int = 16 * 1024**3
+    """Largest image, in bytes, that is fetched for a virtual drive."""
+    media_cache_bytes: int = 64 * 1024**3
+    """Bytes that the cache of such images may take on the service's machine, and its copies on each host; what was not used for
+    longest goes first, and never what is inserted."""
+    media_wait: int = 1800
+    """Seconds that a power-on waits for images that are still being fetched for the system's drives."""
+    secret_key_file: Path | None = None
+    """File with the key that protects passwords of image servers until they were used; default `secret.key` in the data directory,
+    made when it is first needed. Processes on several machines need the same one."""
     api_workers: int = 1
     """gunicorn worker processes of the API."""
     sync_wait_ms: int = 800
@@ -147,6 +157,16 @@ class Settings:
     def image_store(self) -> Path:
         """Folder of the image store."""
         return self.data_dir / "image-store"
+
+    @property
+    def media_cache(self) -> Path:
+        """Folder of the cache of images for virtual drives."""
+        return self.data_dir / "media-cache"
+
+    @property
+    def secret_key(self) -> Path:
+        """File of the key that protects what must be kept and not be read."""
+        return self.secret_key_file or self.data_dir / "secret.key"
 
     @property
     def ca_file(self) -> Path:
@@ -280,6 +300,9 @@ _LEAST: Mapping[str, float] = {
     "image_reserve_bytes": 0,
     "download_stall_seconds": 0.1,
     "download_least_rate": 0,
+    "media_max_bytes": 1,
+    "media_cache_bytes": 1,
+    "media_wait": 1,
     "api_workers": 1,
     "sync_wait_ms": 0,
     "session_timeout": 30,

@@ -33,10 +33,14 @@ from hawkfish.api.resources import (
     storage,
     systems,
     tasks,
+    virtual_media,
 )
 from hawkfish.api.resources.base import Resource
 from hawkfish.api.shapes import Reader
 from hawkfish.bootstrap import Application
+
+SYSTEM_DRIVE = f"{links.SYSTEMS}/{{system_id}}/VirtualMedia/{{drive_id}}"
+MANAGER_DRIVE = f"{links.MANAGERS}/{{system_id}}/VirtualMedia/{{drive_id}}"
 
 ROUTES: dict[str, type[Resource]] = {
     "/redfish": service_root.VersionsResource,
@@ -67,6 +71,10 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.SYSTEMS}/{{system_id}}/LogServices/{{log_id}}/Actions/LogService.ClearLog": log_services.ClearLogResource,
     f"{links.SYSTEMS}/{{system_id}}/LogServices/{{log_id}}/Entries": log_services.LogEntryCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/LogServices/{{log_id}}/Entries/{{entry_id}}": log_services.LogEntryResource,
+    f"{links.SYSTEMS}/{{system_id}}/VirtualMedia": virtual_media.VirtualMediaCollectionResource,
+    SYSTEM_DRIVE: virtual_media.VirtualMediaResource,
+    f"{SYSTEM_DRIVE}/Actions/VirtualMedia.InsertMedia": virtual_media.InsertMediaResource,
+    f"{SYSTEM_DRIVE}/Actions/VirtualMedia.EjectMedia": virtual_media.EjectMediaResource,
     links.MANAGERS: managers.ManagerCollectionResource,
     f"{links.MANAGERS}/{{system_id}}": managers.ManagerResource,
     f"{links.MANAGERS}/{{system_id}}/Actions/Manager.Reset": managers.ManagerResetResource,
@@ -78,6 +86,10 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.MANAGERS}/{{system_id}}/LogServices/{{log_id}}/Actions/LogService.ClearLog": log_services.ManagerClearLogResource,
     f"{links.MANAGERS}/{{system_id}}/LogServices/{{log_id}}/Entries": log_services.ManagerLogEntryCollectionResource,
     f"{links.MANAGERS}/{{system_id}}/LogServices/{{log_id}}/Entries/{{entry_id}}": log_services.ManagerLogEntryResource,
+    f"{links.MANAGERS}/{{system_id}}/VirtualMedia": virtual_media.ManagerVirtualMediaCollectionResource,
+    MANAGER_DRIVE: virtual_media.ManagerVirtualMediaResource,
+    f"{MANAGER_DRIVE}/Actions/VirtualMedia.InsertMedia": virtual_media.ManagerInsertMediaResource,
+    f"{MANAGER_DRIVE}/Actions/VirtualMedia.EjectMedia": virtual_media.ManagerEjectMediaResource,
     links.CHASSIS: managers.ChassisCollectionResource,
     f"{links.CHASSIS}/{{system_id}}": managers.ChassisResource,
     f"{links.CHASSIS}/{{system_id}}/Drives": storage.DriveCollectionResource,

@@ -19,6 +19,7 @@ from hawkfish.db.repositories.host_watches import HostWatchRepository
 from hawkfish.db.repositories.hosts import HostRepository, PoolRepository
 from hawkfish.db.repositories.images import ImageCopyRepository, ImageRepository
 from hawkfish.db.repositories.logs import LogRepository
+from hawkfish.db.repositories.media import MediaRepository
 from hawkfish.db.repositories.profiles import ProfileRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
@@ -125,6 +126,11 @@ class UnitOfWork:
     def image_copies(self) -> ImageCopyRepository:
         """Copies of contents on pools of hosts."""
         return ImageCopyRepository(self)
+
+    @cached_property
+    def media(self) -> MediaRepository:
+        """Virtual media, their cache and their copies."""
+        return MediaRepository(self)
 
     @cached_property
     def profiles(self) -> ProfileRepository:

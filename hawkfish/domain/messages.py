@@ -184,6 +184,21 @@ VOLUME_RESIZED = _own(
     _VOLUME,
     Argument(description="The new capacity in bytes.", type="number"),
 )
+MEDIA_INSERTED = _own(
+    "MediaInserted",
+    "The image '%1' was inserted into the drive '%2' of the system '%3'.",
+    "An image is in a drive of a system.",
+    Argument(description="The name of the image."),
+    Argument(description="The name of the drive."),
+    _SYSTEM,
+)
+MEDIA_EJECTED = _own(
+    "MediaEjected",
+    "The drive '%1' of the system '%2' was emptied.",
+    "What was in a drive of a system has been ejected.",
+    Argument(description="The name of the drive."),
+    _SYSTEM,
+)
 EVENTS_DROPPED = _own(
     "EventsDropped",
     "%1 events were deleted before they were delivered here.",
@@ -228,6 +243,8 @@ OWN_MESSAGES: tuple[OwnMessage, ...] = (
     VOLUME_ATTACHED,
     VOLUME_DETACHED,
     VOLUME_RESIZED,
+    MEDIA_INSERTED,
+    MEDIA_EJECTED,
     EVENTS_DROPPED,
     REQUEST_ALLOWED,
     REQUEST_DENIED,

@@ -27,6 +27,7 @@ DETAIL_KEYS = frozenset(
         "bytes",
         "changed",
         "count",
+        "drive",
         "driver",
         "enabled",
         "host",

@@ -7,6 +7,7 @@ their secrets, and some change the file while it is being resumed. Each of these
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -85,6 +86,19 @@ class Validators:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Login:
+    """Who asks a server, as RFC 7617 tells it."""
+
+    user_name: str
+    password: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """The value of the header `Authorization`."""
+        return "Basic " + base64.b64encode(f"{self.user_name}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Download:
     """A file that was fetched whole."""
 
@@ -149,6 +163,7 @@ class Downloader:
         tell: Tell,
         *,
         verify_certificate: bool = True,
+        login: Login | None = None,
         known: Validators | None = None,
         pause: Callable[[float], None] = time.sleep,
         check: Callable[[], None] = lambda: None,
@@ -160,6 +175,7 @@ class Downloader:
             target: The file to write; beside it, with the ending `.json`, lies what is needed to go on later.
             tell: Hears of each piece.
             verify_certificate: Whether a https server has to prove who it is.
+            login: What the server of `url` is told, and no server that it redirects to.
             known: The state in which the caller has the file already.
             pause: Waits between two tries; may raise to end the download.
             check: Called twice a second, also while the server is silent, by another thread; what it raises ends the try.
@@ -180,7 +196,7 @@ class Downloader:
                 try:
                     with Connection(check) as connection:
                         return self._try(
-                            url, file, tell, context, known if file.size == 0 else None, failures, connection
+                            url, file, tell, context, known if file.size == 0 else None, login, failures, connection
                         )
                 except _Broken as broken:
                     check()
@@ -197,6 +213,7 @@ class Downloader:
         tell: Tell,
         context: ssl.SSLContext,
         known: Validators | None,
+        login: Login | None,
         failures: int,
         connection: Connection,
     ) -> Download | None:
@@ -209,7 +226,7 @@ class Downloader:
             # Proxies of the environment would do the connecting, and so the checking of addresses.
             with (
                 httpx.Client(verify=context, timeout=timeout, trust_env=False) as client,
-                _answer(client, url, headers, failures, connection) as response,
+                _answer(client, url, headers, login, failures, connection) as response,
             ):
                 if response.status_code == httpx.codes.NOT_MODIFIED and known is not None:
                     return None
@@ -277,16 +294,24 @@ def _failed(url: str, reason: str) -> DownloadFailed:
 
 
 @contextlib.contextmanager
-def _answer(
-    client: httpx.Client, given: str, headers: Mapping[str, str], turn: int, connection: Connection
+def _answer(  # noqa: PLR0917  one request has no defaults
+    client: httpx.Client,
+    given: str,
+    headers: Mapping[str, str],
+    login: Login | None,
+    turn: int,
+    connection: Connection,
 ) -> Iterator[httpx.Response]:
     """The answer at the end of all redirections, each of whose addresses is checked like the first."""
     url = httpx.URL(given)
+    first = (url.scheme, url.host, port_of(url))
     for _ in range(MOST_REDIRECTS + 1):
         host = url.raw_host.decode("ascii")
         addresses = _addresses(given, host, port_of(url))
         address = addresses[turn % len(addresses)]
-        request = build_request(client, "GET", url, address, headers=headers, connection=connection)
+        trusted = (url.scheme, url.host, port_of(url)) == first
+        told = {"Authorization": login.header} if login is not None and trusted else {}
+        request = build_request(client, "GET", url, address, headers={**headers, **told}, connection=connection)
         response = client.send(request, stream=True)
         try:
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:

@@ -165,26 +165,29 @@ class DriverPool:
         """
         host = self.host(host_id)
         pool = self._pool_object(pool_id)
-        driver = self.driver(host_id)
-        can = frozenset() if host.facts is None else host.facts.capabilities
-        bulk = ComputeCapability.BULK_VOLUMES in can
+        pool_host = self.pool_host(host_id)
         with self._lock:
             turn = self._turns.setdefault((pool_id, host_id), _Turn())
         turn.take(host, wait_seconds)
         try:
-            yield (
-                pool,
-                PoolHost(
-                    id=host.id,
-                    name=host.name,
-                    storage=driver if isinstance(driver, HostStorage) else None,
-                    commands=driver if isinstance(driver, HostCommands) else None,
-                    bulk_volumes=driver if bulk and isinstance(driver, SupportsBulkVolumes) else None,
-                    data_dir=Path(host.facts.data_dir) if host.facts and host.facts.data_dir else None,
-                ),
-            )
+            yield pool, pool_host
         finally:
             turn.lock.release()
+
+    def pool_host(self, host_id: UUID) -> PoolHost:
+        """A host as pools get it, for a pool that is none of the catalogue's and whose user keeps its calls apart."""
+        host = self.host(host_id)
+        driver = self.driver(host_id)
+        can = frozenset() if host.facts is None else host.facts.capabilities
+        bulk = ComputeCapability.BULK_VOLUMES in can
+        return PoolHost(
+            id=host.id,
+            name=host.name,
+            storage=driver if isinstance(driver, HostStorage) else None,
+            commands=driver if isinstance(driver, HostCommands) else None,
+            bulk_volumes=driver if bulk and isinstance(driver, SupportsBulkVolumes) else None,
+            data_dir=Path(host.facts.data_dir) if host.facts and host.facts.data_dir else None,
+        )
 
     def pool_gets_on(self, pool_id: UUID, host_id: UUID) -> None:
         """Tells those who wait for a pool that the long call of the one that uses it makes progress."""

@@ -37,11 +37,22 @@ class ImageStore:
     Args:
         folder: Where it lies; made when it is first needed.
         reserve_bytes: Room on its disk that it leaves to others, such as the database.
+        name: What it is called where it is full.
+        remedy: How room is made in it, as a whole sentence.
     """
 
-    def __init__(self, folder: Path, *, reserve_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        reserve_bytes: int,
+        name: str = "image store",
+        remedy: str = "Free some with `hawkfish images prune`, or give it a larger disk.",
+    ) -> None:
         self._folder = folder
         self._reserve = reserve_bytes
+        self._name = name
+        self._remedy = remedy
 
     # --- whole contents ------------------------------------------------------------------------------------------
 
@@ -123,9 +134,8 @@ class ImageStore:
         free = shutil.disk_usage(self._folder).free - self._reserve
         if needed > free:
             raise StorageFull(
-                f"The image store in {self._folder} has {max(free, 0)} bytes left and {needed} are needed. Free some with "
-                "`hawkfish images prune`, or give it a larger disk.",
-                pool="image store",
+                f"The {self._name} in {self._folder} has {max(free, 0)} bytes left and {needed} are needed. {self._remedy}",
+                pool=self._name,
                 requested=needed,
                 available=max(free, 0),
             )
@@ -143,9 +153,8 @@ class ImageStore:
             if error.errno not in _FULL:
                 raise
             raise StorageFull(
-                f"The disk of the image store in {self._folder} is full ({error.strerror}). Free some room with `hawkfish "
-                "images prune`, or give it a larger disk.",
-                pool="image store",
+                f"The disk of the {self._name} in {self._folder} is full ({error.strerror}). {self._remedy}",
+                pool=self._name,
                 requested=0,
                 available=0,
             ) from error

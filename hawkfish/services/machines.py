@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hawkfish.domain.machines import DiskSpec, MachineSpec, MachineStamp, NetworkInterfaceSpec
+from hawkfish.domain.machines import (
+    USUAL_DRIVES,
+    DiskSpec,
+    DriveSpec,
+    MachineSpec,
+    MachineStamp,
+    NetworkInterfaceSpec,
+)
 from hawkfish.domain.storage import ConnectionInfo
 from hawkfish.domain.systems import System, SystemDisk
 from hawkfish.services.drivers import DriverPool
 
 
-def machine_spec(system: System, drivers: DriverPool, stamp: MachineStamp) -> MachineSpec:
+def machine_spec(
+    system: System, drivers: DriverPool, stamp: MachineStamp, drives: Sequence[DriveSpec] = USUAL_DRIVES
+) -> MachineSpec:
     """The specification of a system's machine, its disks connected on its host.
 
     Args:
         system: The system as it is to be.
         drivers: Reach the pools of its disks.
         stamp: Who defines it.
+        drives: Its drives, with what they hold; see `MediaFiles.drives`.
     """
-    return machine_spec_with(system, _connect_disks(system, drivers), stamp)
+    return machine_spec_with(system, _connect_disks(system, drivers), stamp, drives)
 
 
-def machine_spec_with(system: System, disks: Sequence[DiskSpec], stamp: MachineStamp) -> MachineSpec:
+def machine_spec_with(
+    system: System, disks: Sequence[DiskSpec], stamp: MachineStamp, drives: Sequence[DriveSpec] = USUAL_DRIVES
+) -> MachineSpec:
     """The same with disks that are connected already."""
     return MachineSpec(
         id=system.id,
@@ -33,6 +45,7 @@ def machine_spec_with(system: System, disks: Sequence[DiskSpec], stamp: MachineS
         # The usual order needs no names: it is that of the groups.
         boot_devices=tuple(option.reference for option in system.boot_options) if system.boot_order else (),
         disks=tuple(disks),
+        drives=tuple(drives),
         network_interfaces=tuple(
             NetworkInterfaceSpec(id=item.id, mac_address=item.mac_address, attachment=item.attachment, model=item.model)
             for item in system.network_interfaces

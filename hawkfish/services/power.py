@@ -33,6 +33,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.boot import as_accepted, boot_arguments, define_for_start, is_defined_as
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
+from hawkfish.services.media_order import wait_for_media
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
@@ -119,6 +120,7 @@ class PowerVerbs:
             system = uow.systems.get(system_id)
             _refuse(system, reset_type)
             kind = _kind(system, reset_type)
+            late = wait_for_media(uow, system_id, self._access.settings.media_wait) if kind in RAISES_POWER else {}
             task = self._access.queue.submit(
                 uow,
                 kind,
@@ -130,6 +132,7 @@ class PowerVerbs:
                 limits=_limits(kind, reset_type, system, self._access.settings),
                 idempotency_key=idempotency_key,
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
+                **late,
             )
             if kind in TRANSITIONS and not task.ended and _changes(system, kind):
                 uow.systems.begin_transition(system, TRANSITIONS[kind], task)

@@ -17,6 +17,7 @@ from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
 from hawkfish.services.boot import changed_boot
 from hawkfish.services.host_limits import tasks_on
+from hawkfish.services.media_order import CHANGES
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
 from hawkfish.services.power import RAISES_POWER, PowerVerbs
@@ -165,7 +166,8 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
                 subject=subject_of(system_id),
                 arguments={"system_id": str(system_id), "unmade": unmade},
                 locks=[subject_of(system_id)],
-                cancels=RAISES_POWER if unmade else (),
+                # Nobody waits for an image that is to go into a machine that is to go.
+                cancels=(*CHANGES, *(RAISES_POWER if unmade else ())),
                 limits=[tasks_on(system.host_id, self._access.settings.host_tasks)],
             )
             self._access.audit.record(

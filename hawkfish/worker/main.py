@@ -110,6 +110,7 @@ def _tidy(application: Application, stop: threading.Event) -> None:
             application.audit.purge()
             application.events.prune()
             application.images.purge()
+            application.media.purge()
             before = datetime.now(UTC) - SCREENSHOTS_KEPT
             application.database.run(lambda uow, before=before: uow.systems.purge_screenshots(before))  # type: ignore[misc]  # mypy cannot type a lambda's default
         except HawkFishError as error:

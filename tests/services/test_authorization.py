@@ -34,11 +34,13 @@ READS = {
         "roles.read",
     ),
     *("accounts.list", "sessions.list", "events.read", "logs.read", "managers.read", "images.read", "profiles.read"),
+    *("accounts.list", "sessions.list", "events.read", "logs.read", "images.read", "profiles.read"),
+    "media.read",
 }
 OPERATES = {
     *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
-    *("systems.serial_log", "tasks.cancel"),
+    *("systems.serial_log", "tasks.cancel", "media.insert", "media.eject", "media.update"),
 }
 OWN_ONLY = {"accounts.read", "accounts.change_password", "sessions.read", "sessions.delete"}
 

@@ -179,6 +179,7 @@ def open_installation(folder: Path, database_url: str, **settings: Any) -> Itera
         "driver_timeout": 10.0,
         "host_reserved_memory": 0,
         "image_max_bytes": 8 * MIB,
+        "media_max_bytes": 8 * MIB,
         "download_stall_seconds": 0.5,
     }
     chosen = load_settings({}, data_dir=folder, database_url=database_url, **given | settings)

@@ -19,6 +19,7 @@ from hawkfish.api.resources.systems_body import status_of
 from hawkfish.api.schemas.managers import ManagerResetSchema
 from hawkfish.bootstrap import ServiceInfo
 from hawkfish.domain.managers import ManagerResetType
+from hawkfish.domain.media import drives_of
 from hawkfish.domain.systems import System
 
 
@@ -55,6 +56,8 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
             }
         },
     }
+    if drives_of(system):
+        body["VirtualMedia"] = {"@odata.id": f"{links.MANAGERS}/{identity}/VirtualMedia"}
     return Document(body, system.version)
 
 

@@ -13,6 +13,7 @@ from hawkfish.api.resources.base import not_none, timestamp
 from hawkfish.domain.boot import MODE_OF, TARGET_OF
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import Bridge, MachineFacts, NamedNetwork, NetworkAttachment
+from hawkfish.domain.media import drives_of
 from hawkfish.domain.pages import AllOf, AnyOf, Comparison, Not, Operator
 from hawkfish.domain.placement import Placement
 from hawkfish.domain.systems import BootOverrideEnabled, System, SystemState
@@ -46,6 +47,8 @@ def system_document(system: System) -> Document:
         "Actions": _actions(system, address),
         "Oem": {"HawkFish": _oem(system, address)},
     }
+    if drives_of(system):
+        body["VirtualMedia"] = {"@odata.id": f"{address}/VirtualMedia"}
     if system.description:
         body["Description"] = system.description
     if system.hypervisor:

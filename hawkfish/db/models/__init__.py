@@ -14,6 +14,7 @@ from hawkfish.db.models.images import (
     SystemProfileRow,
 )
 from hawkfish.db.models.logs import LogClearingRow
+from hawkfish.db.models.media import MediaContentRow, MediaCopyRow, MediaSourceRow, VirtualMediaRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
     ScreenshotRow,
@@ -49,6 +50,10 @@ ALL = (
     ProfileRow,
     ProfileRevisionRow,
     SystemProfileRow,
+    MediaContentRow,
+    MediaSourceRow,
+    VirtualMediaRow,
+    MediaCopyRow,
     TaskRow,
     TaskLockRow,
     TaskLimitRow,
@@ -71,6 +76,9 @@ __all__ = [
     "InstallationRow",
     "LogClearingRow",
     "LoginFailureRow",
+    "MediaContentRow",
+    "MediaCopyRow",
+    "MediaSourceRow",
     "NetworkInterfaceRow",
     "ProfileRevisionRow",
     "ProfileRow",
@@ -86,6 +94,7 @@ __all__ = [
     "TaskRow",
     "TaskWorkerRow",
     "UserRow",
+    "VirtualMediaRow",
     "VolumeAttachmentRow",
     "VolumeRow",
 ]

@@ -38,6 +38,10 @@ _OBSERVED = {
     "hf_systems": {
         *("power_state", "power_transition", "power_task_id", "run_id", "observed", "observed_at", "stale", "version"),
     },
+    "hf_virtual_media": {"source_key", "held_key", "held_digest", "task_id", "version"},
+    "hf_media_sources": {"sealed_password", "digest", "etag", "last_modified", "fetched_at"},
+    "hf_media_contents": {"used_at"},
+    "hf_media_copies": {"ready"},
     "hf_events": {"sequence"},
     "hf_installation": {"audit_kept_from"},
 }

@@ -1,0 +1,248 @@
+"""Virtual media as the services do them: on simulated hosts, from a real server."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.machines import PowerState
+from hawkfish.domain.media import MediaRequest, file_name
+from hawkfish.domain.systems import ResetType, SystemChanges
+from hawkfish.domain.tasks import TaskState
+from hawkfish.errors import DownloadFailed, ImageRefused, InUse, NotPermitted, PropertyInvalidFormat
+from hawkfish.testing.waiting import wait_until
+from tests.support.file_server import FileServer, Plan
+from tests.support.installation import READER, installation, shared_installation
+
+__all__ = ["installation", "shared_installation"]
+
+
+def iso(text: str = "", size: int = 64 * 1024) -> bytes:
+    """The least that is taken for an ISO 9660 image."""
+    return bytes(32768) + b"\x01CD001\x01" + text.encode().ljust(size - 32775, b"\0")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with FileServer() as running:
+        yield running
+
+
+@pytest.fixture
+def path(server, request):
+    """A path of this test alone."""
+    path = f"/{request.node.name.partition('[')[0]}-{id(request)}.iso"
+    yield path
+    server.plans.pop(path, None)
+
+
+class Media:
+    """Shortcuts."""
+
+    def __init__(self, installation):
+        self.installation = installation
+        self.service = installation.application.media
+
+    def insert(self, system, url, **options):
+        return self.service.insert(SYSTEM_ACTOR, system.id, "Cd", MediaRequest(image=url, **options))
+
+    def eject(self, system):
+        return self.service.eject(SYSTEM_ACTOR, system.id, "Cd")
+
+    def view(self, system):
+        return self.service.get(SYSTEM_ACTOR, system.id, "Cd")
+
+    def shown(self, system):
+        view = self.view(system)
+        return (None if view.source is None else view.source.url, view.inserted)
+
+    def real(self, system):
+        """What is really in the drive: the bytes."""
+        medium = dict(self.installation.machine(system).media)["Cd"]
+        return None if medium is None else Path(medium).read_bytes()
+
+    def cached(self):
+        store = self.installation.application.settings.media_cache
+        return {item.name for item in store.glob("*/**/*") if item.is_file()}
+
+
+@pytest.fixture
+def media(installation):
+    return Media(installation)
+
+
+def test_an_image_is_inserted_and_ejected_and_nothing_else_changes(installation, media, server, path):
+    content = iso("first")
+    server.plans[path] = Plan(content, etag='"1"')
+    system = installation.start(installation.create(name=None or installation.name()))
+    before = installation.get(system)
+    installation.done(media.insert(system, server.url(path)))
+    assert media.shown(system) == (server.url(path), True)
+    assert media.real(system) == content
+    after = installation.get(system)
+    assert (after.power_state, after.run_id, after.boot) == (before.power_state, before.run_id, before.boot)
+    installation.done(media.eject(system))
+    assert media.shown(system) == (None, False)
+    assert media.real(system) is None
+    assert media.eject(system).task is None, "an empty drive is left alone"
+    verbs = [verb for verb, _ in installation.audited(f"system:{system.id}")]
+    assert verbs[-2:] == ["media.insert", "media.eject"]
+
+
+def test_what_was_accepted_reads_back_at_once_and_power_waits_for_it(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso(), gate=gate)
+    system = installation.create()
+    inserting = media.insert(system, server.url(path))
+    assert media.shown(system) == (server.url(path), False)
+    starting = installation.reset(system, ResetType.ON)
+    assert installation.get(system).power_state is PowerState.POWERING_ON
+    assert media.insert(system, server.url(path)).task.id == inserting.task.id, "the same request joins"
+    wait_until(lambda: server.count(path), "the download has begun")
+    assert starting.task.state is TaskState.WAITING
+    other = installation.create()
+    installation.done(installation.reset(other, ResetType.ON))  # nobody else waits
+    gate.set()
+    installation.done(inserting)
+    installation.done(starting)
+    assert media.shown(system) == (server.url(path), True)
+    assert media.real(system) == iso()
+
+
+def test_the_same_address_is_asked_again_and_brings_what_is_new(installation, media, server, path):
+    server.plans[path] = Plan(iso("old"), etag='"old"')
+    system = installation.create()
+    installation.done(media.insert(system, server.url(path)))
+    installation.done(media.insert(system, server.url(path)))
+    plan = server.plans[path]
+    assert (server.count(path), plan.sent) == (2, len(plan.content)), "asked twice, sent once"
+    server.plans[path] = Plan(iso("new"), etag='"new"')
+    installation.done(media.insert(system, server.url(path)))
+    assert media.real(system) == iso("new")
+    assert media.shown(system) == (server.url(path), True)
+
+
+def test_another_image_is_refused_while_one_is_inserted_and_follows_one_on_its_way(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso("one"), gate=gate)
+    server.plans[path + "2"] = Plan(iso("two"))
+    system = installation.create()
+    first = media.insert(system, server.url(path))
+    second = media.insert(system, server.url(path + "2"))
+    assert media.shown(system) == (server.url(path + "2"), False)
+    gate.set()
+    installation.done(first)
+    installation.done(second)
+    assert media.real(system) == iso("two")
+    with pytest.raises(InUse, match="eject it"):
+        media.insert(system, server.url(path))
+    ejected = media.eject(system)
+    installation.done(media.insert(system, server.url(path)))
+    installation.done(ejected)
+    assert media.real(system) == iso("one")
+
+
+def test_many_systems_take_one_download_and_one_copy(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso("shared"), gate=gate)
+    host = installation.host()
+    systems = [installation.create(host=host.name, disks=()) for _ in range(12)]
+    inserting = [media.insert(system, server.url(path)) for system in systems]
+    gate.set()
+    for accepted in inserting:
+        installation.done(accepted)
+    assert server.count(path) == 1
+    assert len({dict(installation.machine(system).media)["Cd"] for system in systems}) == 1
+    assert all(media.real(system) == iso("shared") for system in systems)
+
+
+def test_a_login_is_used_and_kept_nowhere(installation, media, server, path):
+    server.plans[path] = Plan(iso())
+    system = installation.create()
+    installation.done(media.insert(system, server.url(path), user_name="ann", password="Sesame-Street-17"))
+    assert server.requests[-1]["Authorization"] == "Basic YW5uOlNlc2FtZS1TdHJlZXQtMTc="
+    source = media.view(system).source
+    assert (source.user_name, source.sealed_password) == ("ann", None)
+    with installation.application.database.read() as uow:
+        tasks = uow.tasks.search()
+    assert not any("Sesame" in repr(task) for task in tasks)
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (Plan(b"", status=404), "404"),
+        (Plan(b"", status=401), "401"),
+        (Plan(b"<html><body>No such file</body></html>" * 2000), "HTML"),
+        (Plan(b"QFI\xfb" + bytes(200_000)), "qcow2"),
+        (Plan(b""), "empty"),
+        (Plan(iso(), cut_after=40_000), "40000 bytes"),
+        (Plan(iso(size=9 << 20)), "at most"),
+        (Plan(b"x" * 65536, endless=True), "more than"),
+        (Plan(iso(), location="/loop", status=302), "redirected"),
+        (Plan(iso(), location="http://169.254.169.254/x", status=302), "169.254.169.254"),
+        (Plan(iso(), mute=True), "nothing"),
+    ],
+    ids=["404", "401", "html", "qcow2", "empty", "truncated", "large", "endless", "loop", "metadata", "mute"],
+)
+def test_what_cannot_be_inserted_leaves_all_as_it_was(media, server, path, plan, reason):
+    installation = media.installation
+    server.plans["/loop"] = Plan(b"", location="/loop", status=302)
+    server.plans[path] = Plan(iso("before"))
+    system = installation.create()
+    installation.done(media.insert(system, server.url(path)))
+    before = media.cached()
+    installation.done(media.eject(system))
+    server.plans[path + "-bad"] = plan
+    error = installation.failed(media.insert(system, server.url(path + "-bad")))
+    assert isinstance(error, DownloadFailed | ImageRefused), error
+    assert reason in error.message
+    assert media.shown(system) == (None, False)
+    assert media.real(system) is None
+    assert media.cached() == before
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "nfs://server/x.iso", "cifs://server/x.iso", "http://ann:x@server/"]
+)
+def test_addresses_that_are_not_taken_are_refused_at_once(installation, media, url):
+    system = installation.create()
+    with pytest.raises(PropertyInvalidFormat) as caught:
+        media.insert(system, url)
+    assert caught.value.data["property"] == "Image"
+    assert "ann:x" not in caught.value.message
+    with pytest.raises(NotPermitted):
+        media.service.insert(READER, system.id, "Cd", MediaRequest(image="http://server/x.iso"))
+
+
+def test_a_change_of_the_definition_leaves_the_medium(installation, media, server, path):
+    server.plans[path] = Plan(iso("stays"))
+    system = installation.create()
+    installation.done(media.insert(system, server.url(path)))
+    installation.done(installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(vcpus=2)))
+    assert media.real(system) == iso("stays")
+
+
+def test_a_deletion_does_not_wait_for_an_image(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso(), gate=gate)
+    system = installation.create()
+    inserting = media.insert(system, server.url(path))
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    assert installation.ended(inserting).state is TaskState.CANCELLED
+    gate.set()
+
+
+def test_what_others_put_into_the_drive_is_shown(installation, media, server, path):
+    server.plans[path] = Plan(iso())
+    system = installation.create()
+    installation.done(media.insert(system, server.url(path)))
+    driver = installation.application.drivers.driver(system.host_id)
+    driver.change_medium(system.id, "Cd", None)
+    wait_until(lambda: media.shown(system) == (None, False), "the drive shows that it is empty")
+    installation.done(media.insert(system, server.url(path)))
+    assert media.shown(system) == (server.url(path), True)
+    assert dict(installation.machine(system).media)["Cd"].endswith(file_name(media.view(system).media.held_digest))
