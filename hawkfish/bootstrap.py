@@ -136,11 +136,12 @@ class Application:
         )
         cache = MediaCache(access, media_store)
         media_files = MediaFiles(database, drivers, plugins, str(installation_id))
+        drivers.drives = media_files.drives
         secrets = SecretBox(settings.secret_key)
         for tasks in (
             disks,
             ImageTasks(access, drivers, store),
-            SystemTasks(access, drivers, disks, media_files, str(installation_id)),
+            SystemTasks(access, drivers, disks, str(installation_id)),
             MediaTasks(access, drivers, cache, media_files, secrets),
             SystemBatchTasks(access, drivers, str(installation_id)),
             PowerTasks(access, drivers, str(installation_id)),

@@ -17,18 +17,15 @@ from hawkfish.domain.systems import System, SystemDisk
 from hawkfish.services.drivers import DriverPool
 
 
-def machine_spec(
-    system: System, drivers: DriverPool, stamp: MachineStamp, drives: Sequence[DriveSpec] = USUAL_DRIVES
-) -> MachineSpec:
-    """The specification of a system's machine, its disks connected on its host.
+def machine_spec(system: System, drivers: DriverPool, stamp: MachineStamp) -> MachineSpec:
+    """The specification of a system's machine, its disks connected on its host, and what its drives hold in them.
 
     Args:
         system: The system as it is to be.
-        drivers: Reach the pools of its disks.
+        drivers: Reach the pools of its disks, and know its drives.
         stamp: Who defines it.
-        drives: Its drives, with what they hold; see `MediaFiles.drives`.
     """
-    return machine_spec_with(system, _connect_disks(system, drivers), stamp, drives)
+    return machine_spec_with(system, _connect_disks(system, drivers), stamp, drivers.drives(system))
 
 
 def machine_spec_with(

@@ -30,7 +30,6 @@ from hawkfish.services.boot import boot_arguments
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.image_disks import ImageDisks
 from hawkfish.services.machines import machine_spec
-from hawkfish.services.media_files import MediaFiles
 from hawkfish.services.power import POWER_ON, machine_gone, start_limits
 from hawkfish.tasks import Step, StepContext, TaskKind
 
@@ -45,11 +44,8 @@ def system_id_of(task: Task) -> UUID:
 class SystemTasks:
     """The kinds `system.create`, `system.update` and `system.delete`."""
 
-    def __init__(
-        self, access: Access, drivers: DriverPool, images: ImageDisks, media: MediaFiles, installation_id: str
-    ) -> None:
+    def __init__(self, access: Access, drivers: DriverPool, images: ImageDisks, installation_id: str) -> None:
         self._access = access
-        self._media = media
         self._images = images
         self._database = access.database
         self._drivers = drivers
@@ -202,8 +198,7 @@ class SystemTasks:
         if driver.find_machine(system.id) is None:
             # Whoever took it away may have started it elsewhere: a definition anew could give its disks a second writer.
             raise machine_gone(system, "change")
-        changed = _changed(system, ctx.arguments["values"])
-        spec = machine_spec(changed, self._drivers, self._stamp(ctx), self._media.drives(system))
+        spec = machine_spec(_changed(system, ctx.arguments["values"]), self._drivers, self._stamp(ctx))
         ctx.check()
         driver.define_machine(spec)
 
@@ -211,7 +206,7 @@ class SystemTasks:
         system = self._system(ctx)
         driver = self._drivers.driver(system.host_id)
         if driver.find_machine(system.id) is not None:
-            spec = machine_spec(system, self._drivers, self._stamp(ctx), self._media.drives(system))
+            spec = machine_spec(system, self._drivers, self._stamp(ctx))
             ctx.check()
             driver.define_machine(spec)
 

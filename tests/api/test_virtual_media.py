@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from tests.api.installation import Api
-from tests.services.test_media import iso
 from tests.support.file_server import FileServer, Plan
+from tests.support.iso import iso
 
 
 @pytest.fixture(scope="module")

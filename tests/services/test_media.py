@@ -16,13 +16,9 @@ from hawkfish.errors import DownloadFailed, ImageRefused, InUse, NotPermitted, P
 from hawkfish.testing.waiting import wait_until
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import READER, installation, shared_installation
+from tests.support.iso import iso
 
 __all__ = ["installation", "shared_installation"]
-
-
-def iso(text: str = "", size: int = 64 * 1024) -> bytes:
-    """The least that is taken for an ISO 9660 image."""
-    return bytes(32768) + b"\x01CD001\x01" + text.encode().ljust(size - 32775, b"\0")
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +150,10 @@ def test_many_systems_take_one_download_and_one_copy(installation, media, server
     gate.set()
     for accepted in inserting:
         installation.done(accepted)
-    assert server.count(path) == 1
+    key = media.view(systems[0]).source.key
+    with installation.application.database.read() as uow:
+        kinds = [task.kind for task in uow.tasks.search(subject=f"media:{key}")]
+    assert kinds == ["media.fetch", "media.copy"]
     assert len({dict(installation.machine(system).media)["Cd"] for system in systems}) == 1
     assert all(media.real(system) == iso("shared") for system in systems)
 
