@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TASKS = "/redfish/v1/TaskService/Tasks"
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
+MOST_AWAITED = 4
 PATIENCE = 60.0
 """Seconds for which the service may be away while its work is followed: it may be restarted, and the task goes on."""
 
@@ -44,7 +45,7 @@ def follow(app: HawkFishApp, reply: Reply, *, timeout: float | None = None) -> R
         answer = app.client.request("GET", monitor)
         if not answer.accepted:
             return answer
-        show(answer.body)
+        show(_at_work(app, answer.body))
         return None
 
     return _wait(app, task, look, timeout)
@@ -64,10 +65,26 @@ def follow_task(app: HawkFishApp, task: Mapping[str, Any], *, timeout: float | N
         found = app.client.get(f"{TASKS}/{task['Id']}")
         if found.get("TaskState") in GOOD_STATES | BAD_STATES:
             return found
-        show(found)
+        show(_at_work(app, found))
         return None
 
     return _wait(app, task, look, timeout)
+
+
+def _at_work(app: HawkFishApp, task: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task that the given one waits for, or itself: a download tells more than what is to be done with it."""
+    for _ in range(MOST_AWAITED):
+        awaited = ((task.get("Oem") or {}).get("HawkFish") or {}).get("WaitsFor")
+        if not awaited:
+            break
+        try:
+            before = app.client.get(str(awaited["@odata.id"]))
+        except CommandError:  # it is another's, or gone; the one that is followed is what matters
+            break
+        if before.get("TaskState") in GOOD_STATES | BAD_STATES:
+            break
+        task = before
+    return task
 
 
 def why_failed(task: Mapping[str, Any]) -> str:

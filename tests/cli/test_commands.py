@@ -56,6 +56,7 @@ def test_list_is_ls_everywhere():
     assert set(ALIASES) == {
         "context list",
         "systems list",
+        "media list",
         "hosts list",
         "images list",
         "profiles list",

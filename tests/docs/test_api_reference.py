@@ -11,6 +11,8 @@ from tests.api.installation import installation
 from tests.docs.blocks import ROOT
 
 BODIES = {
+    ("POST", "InsertMedia"): {"Image": "http://127.0.0.1:9/x.iso"},
+    ("PATCH", "VirtualMedia/{drive_id}"): {"VerifyCertificate": True},
     ("POST", "/Systems"): {"Name": "another", "CPU": 1, "MemoryMiB": 64},
     ("PATCH", "/Systems/{system_id}"): {"AssetTag": "1"},
     ("POST", "/ComputerSystem.Reset"): {"ResetType": "ForceOff"},

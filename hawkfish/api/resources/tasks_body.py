@@ -45,6 +45,7 @@ def task_document(task: Task) -> Document:
                 Subject=task.subject,
                 RequestedBy=task.actor,
                 Progress=task.message or None,
+                WaitsFor=_awaited(task),
                 StartedAt=timestamp(task.started_at),
             )
         },
@@ -56,6 +57,12 @@ def task_document(task: Task) -> Document:
         cancel = {"target": f"{address}/Actions/Oem/HawkFishTask.Cancel"}
         body["Actions"] = {"Oem": {"#HawkFishTask.Cancel": cancel}}
     return Document(body, task.version)
+
+
+def _awaited(task: Task) -> dict[str, str] | None:
+    """The task that has to end before this one begins; it is there at least as long as this one waits."""
+    waits = task.after_id is not None and task.state is TaskState.WAITING and task.epoch == 0
+    return {"@odata.id": f"{TASKS}/{task.after_id}"} if waits else None
 
 
 def _state(task: Task) -> str:

@@ -182,6 +182,7 @@ class ShownTask(ShownSchema):
     Subject = _text("What it works on.")
     RequestedBy = _text("The user who asked for it.")
     Progress = _text("What it is doing, or how it ended.")
+    WaitsFor = Link("Task.Task", **_says("The task that has to end before this one begins."))
     StartedAt = _time("When a worker took it up.")
 
 
