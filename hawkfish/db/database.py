@@ -18,13 +18,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.orm import Session
 
 from hawkfish.db.base import translated
 from hawkfish.db.group_commit import GroupCommit
 from hawkfish.db.quick import QuickReads
 from hawkfish.db.signals import NotifySignals, Signals, SocketSignals, Subscription
-from hawkfish.db.unit_of_work import UnitOfWork, stable_number
+from hawkfish.db.unit_of_work import UnitOfWork, stable_number, unit_of_work
 from hawkfish.errors import ConfigurationError, DatabaseUnavailable
 from hawkfish.locks import LOCK_POLL_SECONDS, acquire, native_lock, native_locks
 
@@ -124,19 +123,24 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[UnitOfWork]:
         """A transaction that commits at the end, or rolls back when an exception passes."""
-        with self._alone(), translated(), Session(self._writing, expire_on_commit=False) as session:
-            uow = UnitOfWork(session, self.signals)
-            with session.begin():
-                yield uow
-                uow.finish()
+        with (
+            self._alone(),
+            translated(),
+            self._writing.connect() as connection,
+            connection.begin(),
+            unit_of_work(connection, self.signals) as uow,
+        ):
+            yield uow
+            uow.finish()
         uow.committed()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[UnitOfWork]:
         """A transaction for reading; it sees one state of the database and is rolled back."""
-        with translated(), Session(self.engine, expire_on_commit=False) as session:
-            yield UnitOfWork(session, self.signals)
-            session.rollback()
+        with translated(), self.engine.connect() as connection:
+            connection.begin()  # rolled back when the connection is given back
+            with unit_of_work(connection, self.signals) as uow:
+                yield uow
 
     def run(self, work: Callable[[UnitOfWork], Result]) -> Result:
         """Runs `work` in a writing transaction, again if the database asks for that (deadlock, serialization failure).
@@ -278,7 +282,7 @@ def _do_not_wait(connection: Any, _: Any) -> None:
 
 
 def _begin_reading(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    connection.connection.dbapi_connection.execute("BEGIN").close()  # type: ignore[union-attr]  # open
 
 
 def _begin_writing(connection: Connection) -> None:

@@ -12,11 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import Session
 
 from hawkfish.db.base import translated
 from hawkfish.db.signals import Signals
-from hawkfish.db.unit_of_work import UnitOfWork
+from hawkfish.db.unit_of_work import UnitOfWork, unit_of_work
 from hawkfish.errors import DatabaseUnavailable
 from hawkfish.locks import acquire, native_lock
 
@@ -122,8 +121,8 @@ class GroupCommit:
 
     def _do_alone(self, job: _Job[Any]) -> None:
         try:
-            with translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
-                job.do(session, self._signals)
+            with translated(), self._engine.connect() as connection, connection.begin():
+                job.do(connection, self._signals)
         except Exception as error:  # noqa: BLE001  whatever it is, it is raised where the work came from
             job.error, job.uow = error, None
 
@@ -142,11 +141,11 @@ class _Job(Generic[Result]):
         self._context = contextvars.copy_context()  # what is logged names the task or request that the work belongs to
         self._context.run(_inside.set, True)
 
-    def do(self, session: Session, signals: Signals) -> None:
+    def do(self, connection: Connection, signals: Signals) -> None:
         """Does it in a transaction that the caller ends."""
-        uow = UnitOfWork(session, signals)
-        self._result = self._context.run(self._work, uow)
-        uow.finish()
+        with unit_of_work(connection, signals) as uow:
+            self._result = self._context.run(self._work, uow)
+            uow.finish()
         self.uow = uow
 
     def attempt(self, connection: Connection, signals: Signals) -> bool:
@@ -156,11 +155,8 @@ class _Job(Generic[Result]):
         """
         self.uow = self.error = None
         try:
-            with (
-                Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session,
-                session.begin(),
-            ):
-                self.do(session, signals)
+            with connection.begin_nested():
+                self.do(connection, signals)
         except IntegrityError as error:
             self.error, self.uow = error, None
         except DBAPIError:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import namedtuple
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.dialects import sqlite
-
+from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
 from hawkfish.locks import native_local
-
-_DIALECT = sqlite.dialect()
 
 
 class QuickReads:
@@ -48,16 +43,17 @@ class QuickReads:
         row = self._one(_STAMP, {"system_id": system_id})
         return None if row is None else (row[0], row[1])
 
-    def _one(self, statement: _Prepared, parameters: dict[str, str]) -> Any:
+    def _one(self, statement: Prepared, parameters: dict[str, str]) -> Any:
         if self._path is None:
             return None
+        form = statement.form
         try:
             # All rows are fetched, since a statement that is not at its end would go on showing the database as it was.
-            found = self._connection(self._path).execute(statement.text, statement.arguments(parameters)).fetchall()
+            found = self._connection(self._path).execute(form.text, form.arguments(parameters)).fetchall()
         except sqlite3.Error:
             self.close()
             return None
-        return statement.row(found[0]) if len(found) == 1 else None
+        return form.row(found[0]) if len(found) == 1 else None
 
     def _connection(self, path: Path) -> sqlite3.Connection:
         """This native thread's own: greenlets share it, because nothing switches between a statement's begin and its end."""
@@ -89,29 +85,4 @@ class _Closing(sqlite3.Connection):
         self.close()
 
 
-class _Prepared:
-    """A SELECT as SQLite takes it, and its rows as the repositories know them."""
-
-    def __init__(self, statement: Any) -> None:  # a Select of whatever columns
-        compiled = statement.compile(dialect=_DIALECT)
-        self.text = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
-        columns = list(statement.selected_columns)
-        self._shape: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024  made of columns
-        self._converters: list[tuple[int, Callable[[Any], Any]]] = [
-            (position, converter)
-            for position, column in enumerate(columns)
-            if (converter := column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)) is not None
-        ]
-
-    def arguments(self, parameters: dict[str, str]) -> list[str]:
-        return [parameters[name] for name in self._names]
-
-    def row(self, values: tuple[Any, ...]) -> Any:
-        converted = list(values)
-        for position, converter in self._converters:
-            converted[position] = converter(converted[position])
-        return self._shape._make(converted)
-
-
-_RESUME, _CREDENTIALS, _STAMP = _Prepared(RESUME), _Prepared(CREDENTIALS), _Prepared(STAMP)
+_RESUME, _CREDENTIALS, _STAMP = Prepared(RESUME), Prepared(CREDENTIALS), Prepared(STAMP)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -32,17 +33,25 @@ from hawkfish.db.signals import Signals
 from hawkfish.errors import NotFound, PreconditionFailed
 
 
+@contextmanager
+def unit_of_work(connection: Connection, signals: Signals) -> Iterator[UnitOfWork]:
+    """A unit of work in a transaction that the caller has begun and ends; the session costs next to nothing until it is used."""
+    with Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False) as session:
+        yield UnitOfWork(session, connection, signals)
+
+
 class UnitOfWork:
     """One transaction. Made by `Database.write()` and `Database.read()` only.
 
     Attributes:
         session: The SQLAlchemy session; for repositories.
+        connection: The session's connection, for statements that are run so often that the session's own work on them counts.
     """
 
-    def __init__(self, session: Session, signals: Signals) -> None:
+    def __init__(self, session: Session, connection: Connection, signals: Signals) -> None:
         self.session = session
+        self.connection = connection
         self._signals = signals
-        self._connection: Connection | None = None
         self._before_commit: list[Callable[[], None]] = []
         self._after_commit: list[Callable[[], None]] = []
         self._channels: set[str] = set()
@@ -140,15 +149,7 @@ class UnitOfWork:
     @property
     def is_postgresql(self) -> bool:
         """Whether several processes may be writing at this moment."""
-        return self.session.get_bind().dialect.name == "postgresql"
-
-    @property
-    def connection(self) -> Connection:
-        """The session's connection, for Core statements that are run so often that the session's own work on them counts."""
-        # Not a cached_property: Python 3.11 holds one lock for all instances meanwhile, and this may wait for another's commit.
-        if self._connection is None:
-            self._connection = self.session.connection()
-        return self._connection
+        return self.connection.dialect.name == "postgresql"
 
     def before_commit(self, call: Callable[[], None]) -> None:
         """Has `call` made at the end of the transaction, still inside it; for what is gathered to be written together."""

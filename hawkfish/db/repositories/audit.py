@@ -13,6 +13,7 @@ from sqlalchemy import Table, delete, func, insert, or_, select, update
 from hawkfish.db.models.accounts import InstallationRow
 from hawkfish.db.models.audit import AuditRow
 from hawkfish.db.paging import Columns, cut, narrow, text, to_page
+from hawkfish.db.prepared import Prepared, insert_into
 from hawkfish.domain.accounts import AuditOutcome, AuditRecord
 from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.errors import NotFound
@@ -32,7 +33,21 @@ COLUMNS: Columns = {
 """What the trail can be filtered by."""
 
 # Made once, and without the ORM's own treatment of a write: every change makes a record.
-ADD = insert(cast("Table", AuditRow.__table__))
+ADD = Prepared(
+    insert_into(
+        cast("Table", AuditRow.__table__),
+        "at",
+        "user_name",
+        "verb",
+        "subject",
+        "outcome",
+        "address",
+        "session_id",
+        "request_id",
+        "project",
+        "details",
+    )
+)
 
 
 class AuditRepository:
@@ -58,8 +73,8 @@ class AuditRepository:
         details: Mapping[str, Any],
     ) -> None:
         """Adds one row."""
-        self._uow.connection.execute(
-            ADD,
+        ADD.change(
+            self._uow.connection,
             {
                 "at": at,
                 "user_name": user_name,

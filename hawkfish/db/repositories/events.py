@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.events import EventRow, EventSinkRow
+from hawkfish.db.prepared import Prepared, insert_into
 from hawkfish.domain.events import Event, EventSink, resource_type_of
 from hawkfish.domain.messages import EventMessage
 
@@ -29,7 +30,21 @@ EVENTS_CHANNEL = "events"
 PLACES_LOCK = "events:places"
 
 EVENTS, SINKS = cast("Table", EventRow.__table__), cast("Table", EventSinkRow.__table__)
-ADD = insert(EVENTS)
+ADD = Prepared(
+    insert_into(
+        EVENTS,
+        "at",
+        "message_id",
+        "arguments",
+        "severity",
+        "subject",
+        "resource_type",
+        "actor",
+        "task_id",
+        "project",
+        "data",
+    )
+)
 # The database's clock, without asking for it first.
 ADD_WITH_ITS_TIME = insert(EVENTS).values(at=func.clock_timestamp())
 
@@ -147,7 +162,10 @@ class EventRepository:
         if not self._new:
             return
         new, self._new = self._new, []
-        self._uow.connection.execute(ADD_WITH_ITS_TIME if self._uow.is_postgresql else ADD, new)
+        if self._uow.is_postgresql:
+            self._uow.connection.execute(ADD_WITH_ITS_TIME, new)
+        else:
+            ADD.change_each(self._uow.connection, new)
         self._uow.publish(EVENTS_CHANNEL)
 
     def give_places(self, most: int = 10_000) -> int:

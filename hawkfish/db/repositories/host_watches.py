@@ -6,16 +6,18 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.hosts import HostWatchRow
+from hawkfish.db.prepared import Prepared
 from hawkfish.domain.hosts import HostWatch
 from hawkfish.errors import LeaseLost
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
 
+HELD = Prepared(select(HostWatchRow.number).where(HostWatchRow.number == bindparam("watch")).with_for_update(read=True))
 HOSTS_CHANNEL = "hosts"
 """Woken when a host comes, changes or goes, and when its watch is to be taken anew."""
 
@@ -56,6 +58,5 @@ class HostWatchRepository:
         Raises:
             LeaseLost: It was ended; another worker may have looked at the host since, and knows better.
         """
-        held = select(HostWatchRow.number).where(HostWatchRow.number == number).with_for_update(read=True)
-        if self._session.scalar(held) is None:
+        if HELD.row(self._uow.connection, {"watch": number}) is None:
             raise LeaseLost(f"Watch {number} of a host was given to another worker; what was seen is not recorded.")

@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, func, insert, select, update
+from sqlalchemy import Table, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.hosts import HostRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.images import ImageCopyRow
 from hawkfish.db.models.systems import SystemRow, VolumeRow
+from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
 from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostLimits, HostState, Virtualisation
 from hawkfish.domain.machines import Firmware
@@ -33,6 +34,12 @@ from hawkfish.errors import AlreadyExists, InUse, NotFound
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
+
+
+HOSTS = cast("Table", HostRow.__table__)
+FIND = Prepared(
+    select(HOSTS).where((HOSTS.c.id == bindparam("by_id")) | (HOSTS.c.name_key == bindparam("by_name"))).limit(1)
+)
 
 
 def facts_to_json(facts: HostFacts) -> dict[str, Any]:
@@ -73,9 +80,7 @@ class HostRepository:
     def find(self, id_or_name: UUID | str) -> Host | None:
         """A host by its id, or by its name whatever the case."""
         text = str(id_or_name)
-        row = self._session.scalars(
-            select(HostRow).where((HostRow.id == text) | (HostRow.name_key == text.lower())).limit(1)
-        ).one_or_none()
+        row = FIND.row(self._uow.connection, {"by_id": text, "by_name": text.lower()})
         return None if row is None else _to_host(row)
 
     def get(self, id_or_name: UUID | str) -> Host:
@@ -342,7 +347,7 @@ class PoolRepository:
         ]
 
 
-def _to_host(row: HostRow) -> Host:
+def _to_host(row: Any) -> Host:
     return Host(
         id=UUID(row.id),
         name=row.name,

@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, insert, or_, select
+from sqlalchemy import bindparam, delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.images import ProfileRevisionRow, ProfileRow, SystemProfileRow
+from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.system_rows import attachment_from_json, attachment_to_json
 from hawkfish.domain.machines import NetworkInterfaceModel
 from hawkfish.domain.messages import EventMessage
@@ -20,6 +21,14 @@ from hawkfish.errors import AlreadyExists, InUse, NotFound
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
+
+
+USES = (
+    select(SystemProfileRow.system_id, ProfileRow.id, ProfileRow.name, ProfileRevisionRow.revision)
+    .join(ProfileRevisionRow, ProfileRevisionRow.id == SystemProfileRow.revision_id)
+    .join(ProfileRow, ProfileRow.id == ProfileRevisionRow.profile_id)
+)
+USES_OF_ONE = Prepared(USES.where(SystemProfileRow.system_id == bindparam("of_system")))
 
 
 class ProfileRepository:
@@ -177,19 +186,14 @@ class ProfileRepository:
 
     def uses(self, system_ids: Collection[str]) -> dict[str, ProfileUse]:
         """The revisions that systems were made after, by system."""
-        rows: Sequence[Any] = self._session.execute(
-            select(SystemProfileRow.system_id, ProfileRevisionRow, ProfileRow)
-            .join(ProfileRevisionRow, ProfileRevisionRow.id == SystemProfileRow.revision_id)
-            .join(ProfileRow, ProfileRow.id == ProfileRevisionRow.profile_id)
-            .where(SystemProfileRow.system_id.in_(system_ids))
-        ).all()
+        rows: Sequence[Any]
+        if len(system_ids) == 1:
+            rows = USES_OF_ONE.rows(self._uow.connection, {"of_system": next(iter(system_ids))})
+        else:
+            rows = self._session.execute(USES.where(SystemProfileRow.system_id.in_(system_ids))).all()
         return {
-            system_id: ProfileUse(
-                profile_id=UUID(profile.id),
-                profile_name=profile.name,
-                revision=revision.revision,
-            )
-            for system_id, revision, profile in rows
+            row.system_id: ProfileUse(profile_id=UUID(row.id), profile_name=row.name, revision=row.revision)
+            for row in rows
         }
 
     def _systems(self, profile_id: str) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
-from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, VolumeAttachmentRow, VolumeRow
+from hawkfish.db.prepared import AnySelect, Prepared
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
     Bridge,
@@ -31,30 +31,48 @@ from hawkfish.domain.systems import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from hawkfish.db.unit_of_work import UnitOfWork
 
 ATTACHMENTS: Mapping[str, type[NetworkAttachment]] = {"network": NamedNetwork, "bridge": Bridge, "user": UserMode}
 
 
-def disks_of(session: Session, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
+DISKS = (
+    select(
+        VolumeAttachmentRow.system_id,
+        VolumeAttachmentRow.disk_id,
+        VolumeAttachmentRow.bus,
+        VolumeRow.pool_id,
+        VolumeRow.name,
+        VolumeRow.capacity_bytes,
+        VolumeRow.format,
+        VolumeRow.image,
+        VolumeRow.image_digest,
+    )
+    .join(VolumeRow, VolumeRow.id == VolumeAttachmentRow.volume_id)
+    .order_by(VolumeAttachmentRow.position)
+)
+INTERFACES = select(
+    NetworkInterfaceRow.system_id,
+    NetworkInterfaceRow.position,
+    NetworkInterfaceRow.mac_address,
+    NetworkInterfaceRow.attachment,
+    NetworkInterfaceRow.model,
+).order_by(NetworkInterfaceRow.position)
+# Mostly one system is asked for.
+DISKS_OF_ONE = Prepared(DISKS.where(VolumeAttachmentRow.system_id == bindparam("of_system")))
+INTERFACES_OF_ONE = Prepared(INTERFACES.where(NetworkInterfaceRow.system_id == bindparam("of_system")))
+
+
+def _rows(uow: UnitOfWork, ids: Collection[str], one: Prepared, all_: AnySelect, system_id: Any) -> Sequence[Any]:
+    if len(ids) == 1:
+        return one.rows(uow.connection, {"of_system": next(iter(ids))})
+    return uow.session.execute(all_.where(system_id.in_(ids))).all()
+
+
+def disks_of(uow: UnitOfWork, ids: Collection[str]) -> dict[str, list[SystemDisk]]:
     """The disks of each of some systems, in their order."""
     found: dict[str, list[SystemDisk]] = {item: [] for item in ids}
-    for row in session.execute(
-        select(
-            VolumeAttachmentRow.system_id,
-            VolumeAttachmentRow.disk_id,
-            VolumeAttachmentRow.bus,
-            VolumeRow.pool_id,
-            VolumeRow.name,
-            VolumeRow.capacity_bytes,
-            VolumeRow.format,
-            VolumeRow.image,
-            VolumeRow.image_digest,
-        )
-        .join(VolumeRow, VolumeRow.id == VolumeAttachmentRow.volume_id)
-        .where(VolumeAttachmentRow.system_id.in_(ids))
-        .order_by(VolumeAttachmentRow.position)
-    ):
+    for row in _rows(uow, ids, DISKS_OF_ONE, DISKS, VolumeAttachmentRow.system_id):
         found[row.system_id].append(
             SystemDisk(
                 id=row.disk_id,
@@ -70,20 +88,10 @@ def disks_of(session: Session, ids: Collection[str]) -> dict[str, list[SystemDis
     return found
 
 
-def interfaces_of(session: Session, ids: Collection[str]) -> dict[str, list[SystemNetworkInterface]]:
+def interfaces_of(uow: UnitOfWork, ids: Collection[str]) -> dict[str, list[SystemNetworkInterface]]:
     """The network interfaces of each of some systems, in their order."""
     found: dict[str, list[SystemNetworkInterface]] = {item: [] for item in ids}
-    for row in session.execute(
-        select(
-            NetworkInterfaceRow.system_id,
-            NetworkInterfaceRow.position,
-            NetworkInterfaceRow.mac_address,
-            NetworkInterfaceRow.attachment,
-            NetworkInterfaceRow.model,
-        )
-        .where(NetworkInterfaceRow.system_id.in_(ids))
-        .order_by(NetworkInterfaceRow.position)
-    ):
+    for row in _rows(uow, ids, INTERFACES_OF_ONE, INTERFACES, NetworkInterfaceRow.system_id):
         found[row.system_id].append(
             SystemNetworkInterface(
                 id=f"NIC{row.position + 1}",
@@ -114,7 +122,7 @@ def attachment_from_json(values: Mapping[str, Any]) -> NetworkAttachment:
 
 def to_system(  # noqa: PLR0917  a row and all that belongs to it
     row: Row[Any],
-    host: HostRow,
+    host: Row[Any],
     facts: HostFacts | None,
     disks: Iterable[SystemDisk],
     interfaces: Iterable[SystemNetworkInterface],

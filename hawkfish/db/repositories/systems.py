@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Table, Update, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.base import MOST_PARAMETERS, batched, changed_rows
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.paging import Columns, cut, entries, narrow, number, text, to_page, truth
+from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.db.repositories.system_rows import attachment_to_json, disks_of, interfaces_of, to_system
 from hawkfish.domain.machines import (
@@ -65,6 +66,34 @@ REACHED: Mapping[PowerState, PowerState] = {
 VERSIONS_ON_HOST = select(SYSTEMS.c.id, SYSTEMS.c.version).where(
     SYSTEMS.c.host_id == bindparam("on_host"), SYSTEMS.c.state == SystemState.READY
 )
+HOSTS = cast("Table", HostRow.__table__)
+FIND = Prepared(
+    select(SYSTEMS).where(or_(SYSTEMS.c.id == bindparam("id_or_name"), SYSTEMS.c.name_key == bindparam("id_or_name")))
+)
+HOST = Prepared(
+    select(HOSTS.c.id, HOSTS.c.name, HOSTS.c.driver, HOSTS.c.facts).where(HOSTS.c.id == bindparam("host_id"))
+)
+PLACE_AND_STATE = Prepared(select(SYSTEMS.c.host_id, SYSTEMS.c.state).where(SYSTEMS.c.id == bindparam("system_id")))
+NAME_AND_PROJECT = Prepared(select(SYSTEMS.c.name, SYSTEMS.c.project).where(SYSTEMS.c.id == bindparam("system_id")))
+RECORDED = Prepared(select(SYSTEMS).where(SYSTEMS.c.id == bindparam("system_id")).with_for_update())
+
+
+def _setting(*names: str, **values: Any) -> Update:
+    """Writes columns of a system, and raises its version."""
+    given = {name: bindparam(name, type_=SYSTEMS.c[name].type) for name in names}
+    return (
+        update(SYSTEMS)
+        .where(SYSTEMS.c.id == bindparam("of_system"))
+        .values(**given, **values, version=SYSTEMS.c.version + 1)
+    )
+
+
+BEGIN_TRANSITION = Prepared(_setting("power_transition", "power_task_id"))
+END_TRANSITION = Prepared(
+    _setting(power_transition=None, power_task_id=None).where(SYSTEMS.c.power_task_id == bindparam("of_task"))
+)
+OBSERVE = Prepared(_setting("power_state", "run_id", "observed", "failure", "observed_at", stale=False))
+OBSERVE_POWER = Prepared(_setting("power_state", "run_id", "observed_at", stale=False))
 STAMP = (
     select(SystemRow.version, HostRow.version.label("host_version"))
     .join(HostRow, HostRow.id == SystemRow.host_id)
@@ -128,8 +157,7 @@ class SystemRepository:
 
     def place_and_state(self, system_id: UUID) -> tuple[UUID, SystemState] | None:
         """The host of a system, and its state; None if there is none."""
-        statement = select(SystemRow.host_id, SystemRow.state).where(SystemRow.id == str(system_id))
-        row = self._session.execute(statement).one_or_none()
+        row = PLACE_AND_STATE.row(self._uow.connection, {"system_id": str(system_id)})
         return None if row is None else (UUID(row.host_id), row.state)
 
     def of_ids(self, ids: Collection[UUID]) -> list[System]:
@@ -150,9 +178,9 @@ class SystemRepository:
     def find(self, id_or_name: UUID | str) -> System | None:
         """A system by its id, or by its name whatever the case."""
         text = str(id_or_name)
-        statement = select(SYSTEMS).where(or_(SYSTEMS.c.id == text.lower(), SYSTEMS.c.name_key == text.lower()))
+        found = FIND.rows(self._uow.connection, {"id_or_name": text.lower()})
         # A name may look like another system's id; the id wins.
-        rows = sorted(self._session.execute(statement).all(), key=lambda row: row.id != text.lower())
+        rows = sorted(found, key=lambda row: row.id != text.lower())
         return next(iter(self._to_systems(rows[:1])), None)
 
     def get(self, id_or_name: UUID | str) -> System:
@@ -298,7 +326,8 @@ class SystemRepository:
 
     def begin_transition(self, system: System, transition: PowerState, task: Task) -> None:
         """Shows that power is on its way, until `end_transition` of the same task."""
-        self.write(system.id, power_transition=transition, power_task_id=task.id)
+        given = {"of_system": str(system.id), "power_transition": transition, "power_task_id": task.id}
+        BEGIN_TRANSITION.change(self._uow.connection, given)
         if transition is not system.power_state and system.state is not SystemState.CREATING:
             self.tell(POWER_MESSAGES[transition], system.id, system.name, actor=task.actor, task_id=task.id)
 
@@ -309,12 +338,7 @@ class SystemRepository:
             return
         if row.power_transition is not None and row.power_state is not REACHED.get(row.power_transition):
             self._tell_power(row, None, row.power_state, row.run_id)
-        self._session.execute(
-            update(SystemRow)
-            .where(SystemRow.id == str(system_id), SystemRow.power_task_id == task_id)
-            .values(power_transition=None, power_task_id=None, version=SystemRow.version + 1)
-            .execution_options(synchronize_session=False)
-        )
+        END_TRANSITION.change(self._uow.connection, {"of_system": str(system_id), "of_task": task_id})
 
     def observe(self, system: System, machine: MachineObservation | None) -> bool:
         """Records what a hypervisor said of a system that is READY.
@@ -333,19 +357,16 @@ class SystemRepository:
             return False
         power = PowerState.OFF if machine is None else machine.power_state
         run_id = None if machine is None else machine.run_id
-        self._session.execute(
-            update(SystemRow)
-            .where(SystemRow.id == str(system.id))
-            .values(
-                power_state=power,
-                run_id=run_id,
-                observed=None if machine is None else asdict(machine.facts),
-                failure="" if machine is not None else MACHINE_GONE.format(system=system),
-                stale=False,
-                observed_at=self._uow.now(),
-                version=SystemRow.version + 1,
-            )
-            .execution_options(synchronize_session=False)
+        OBSERVE.change(
+            self._uow.connection,
+            {
+                "of_system": str(system.id),
+                "power_state": power,
+                "run_id": run_id,
+                "observed": None if machine is None else asdict(machine.facts),
+                "failure": "" if machine is not None else MACHINE_GONE.format(system=system),
+                "observed_at": self._uow.now(),
+            },
         )
         self._tell_power(row, row.power_state, power, run_id)
         if bool(row.failure) is not (machine is None):
@@ -358,26 +379,15 @@ class SystemRepository:
         row = self._recorded(system_id)
         if row is None or (row.power_state, row.run_id, row.stale) == (power, run_id, False):
             return False
-        self._session.execute(
-            update(SystemRow)
-            .where(SystemRow.id == str(system_id))
-            .values(
-                power_state=power,
-                run_id=run_id,
-                stale=False,
-                observed_at=self._uow.now(),
-                version=SystemRow.version + 1,
-            )
-            .execution_options(synchronize_session=False)
-        )
+        now = {"power_state": power, "run_id": run_id, "observed_at": self._uow.now()}
+        OBSERVE_POWER.change(self._uow.connection, {"of_system": str(system_id), **now})
         self._tell_power(row, row.power_state, power, run_id)
         return True
 
     def _recorded(self, system_id: UUID) -> Row[Any] | None:
         """What is recorded of a system that is about to be observed; nobody else observes it until this transaction ends."""
-        return self._session.execute(
-            select(SYSTEMS).where(SYSTEMS.c.id == str(system_id)).with_for_update()
-        ).one_or_none()
+        row: Row[Any] | None = RECORDED.row(self._uow.connection, {"system_id": str(system_id)})
+        return row
 
     def use_up_boot(self, system_id: UUID, device: BootDevice) -> None:
         """Ends a boot override that held for one boot, unless another has been accepted since."""
@@ -422,9 +432,7 @@ class SystemRepository:
         task_id: str | None = None,
     ) -> None:
         """Writes down an event of a system; see `EventRepository.add`."""
-        row = self._session.execute(
-            select(SystemRow.name, SystemRow.project).where(SystemRow.id == str(system_id))
-        ).one()
+        row = NAME_AND_PROJECT.row(self._uow.connection, {"system_id": str(system_id)})
         self._uow.events.add(
             message,
             f"system:{system_id}",
@@ -497,12 +505,11 @@ class SystemRepository:
 
     def _some_systems(self, rows: Sequence[Row[Any]]) -> list[System]:
         ids = [row.id for row in rows]
-        disks, interfaces = disks_of(self._session, ids), interfaces_of(self._session, ids)
+        if not ids:
+            return []
+        disks, interfaces = disks_of(self._uow, ids), interfaces_of(self._uow, ids)
         profiles = self._uow.profiles.uses(ids)
-        hosts = {
-            row.id: row
-            for row in self._session.scalars(select(HostRow).where(HostRow.id.in_({r.host_id for r in rows})))
-        }
+        hosts = {key: HOST.row(self._uow.connection, {"host_id": key}) for key in {row.host_id for row in rows}}
         facts = {key: None if host.facts is None else facts_from_json(host.facts) for key, host in hosts.items()}
         return [
             to_system(

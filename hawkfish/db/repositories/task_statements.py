@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    Select,
     Table,
-    Update,
     and_,
     bindparam,
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
     update,
@@ -25,22 +22,49 @@ from sqlalchemy.orm import aliased
 
 from hawkfish.db.base import UtcDateTime
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
+from hawkfish.db.prepared import Prepared, insert_into
 from hawkfish.domain.tasks import TaskLane, TaskState
 
 TASKS, LOCKS = cast("Table", TaskRow.__table__), cast("Table", TaskLockRow.__table__)
 LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHistoryRow.__table__)
 
 # The statements of every task, made once: making one takes longer than running it.
-BY_ID = select(TASKS).where(TASKS.c.id == bindparam("of_task"))
-BY_JOIN_KEY = select(TASKS).where(TASKS.c.join_key == bindparam("of_key"))
-ACCEPT = insert(TASKS).returning(TASKS.c.number)
-NOTE = insert(HISTORY)
-STAND_IN_LINE = insert(LOCKS)
-HOLD = update(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"), ~LOCKS.c.urgent).values(held=True)
-OF_LIMITS = select(LIMITS.c.key, LIMITS.c.maximum).where(LIMITS.c.task_id == bindparam("of_task"))
-AT_LIMIT = select(func.count()).where(LIMITS.c.key == bindparam("of_key"), LIMITS.c.running)
-COUNT_TOWARDS_LIMITS = update(LIMITS).where(LIMITS.c.task_id == bindparam("of_task")).values(running=True)
-BEGIN = (
+BY_ID = Prepared(select(TASKS).where(TASKS.c.id == bindparam("of_task")))
+BY_JOIN_KEY = Prepared(select(TASKS).where(TASKS.c.join_key == bindparam("of_key")))
+ACCEPT = Prepared(
+    insert_into(
+        TASKS,
+        "id",
+        "kind",
+        "kind_version",
+        "state",
+        "lane",
+        "title",
+        "actor",
+        "subject",
+        "project",
+        "arguments",
+        "results",
+        "locks",
+        "join_key",
+        "parent_id",
+        "parent_path",
+        "cancelled_ids",
+        "deadline",
+        "deadline_reason",
+        "after_id",
+        "created_at",
+        "updated_at",
+    ).returning(TASKS.c.number)
+)
+NOTE = Prepared(insert_into(HISTORY, "task_id", "at", "event", "message", "step", "epoch"))
+STAND_IN_LINE = Prepared(insert_into(LOCKS, "task_id", "key", "path", "urgent"))
+COUNT_FOR = Prepared(insert_into(LIMITS, "task_id", "key", "maximum"))
+HOLD = Prepared(update(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"), ~LOCKS.c.urgent).values(held=True))
+OF_LIMITS = Prepared(select(LIMITS.c.key, LIMITS.c.maximum).where(LIMITS.c.task_id == bindparam("of_task")))
+AT_LIMIT = Prepared(select(func.count().label("number")).where(LIMITS.c.key == bindparam("of_key"), LIMITS.c.running))
+COUNT_TOWARDS_LIMITS = Prepared(update(LIMITS).where(LIMITS.c.task_id == bindparam("of_task")).values(running=True))
+BEGIN = Prepared(
     update(TASKS)
     .where(TASKS.c.id == bindparam("of_task"))
     .values(
@@ -48,20 +72,22 @@ BEGIN = (
     )
     .values(epoch=TASKS.c.epoch + 1, version=TASKS.c.version + 1, step_begun=True, not_before=None)
 )
-WISHES = select(TASKS.c.id, TASKS.c.abort_requested, TASKS.c.abort_reason, TASKS.c.pause_requested).where(
-    TASKS.c.worker_id == bindparam("of_worker")
+WISHES = Prepared(
+    select(TASKS.c.id, TASKS.c.abort_requested, TASKS.c.abort_reason, TASKS.c.pause_requested).where(
+        TASKS.c.worker_id == bindparam("of_worker")
+    )
 )
-LEAVE_LINE = delete(LOCKS).where(LOCKS.c.task_id == bindparam("of_task"))
-LEAVE_LIMITS = delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task"))
+LEAVE_LINE = Prepared(delete(LOCKS).where(LOCKS.c.task_id == bindparam("of_task")))
+LEAVE_LIMITS = Prepared(delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task")))
 
 CLAIMABLE = (TaskState.WAITING, TaskState.CHILDREN, TaskState.UNDO_WAITING)
 
 
 @lru_cache(maxsize=64)
-def fenced_update(columns: frozenset[str]) -> Update:
+def fenced_update(columns: frozenset[str]) -> Prepared:
     """Writes columns of a task for the worker that holds it, and gives the number of its children that have not ended."""
     given = {name: bindparam(name, type_=TASKS.c[name].type) for name in columns | {"updated_at"}}
-    return (
+    return Prepared(
         update(TASKS)
         .where(
             TASKS.c.id == bindparam("of_task"), TASKS.c.epoch == bindparam("of_epoch"), TASKS.c.worker_id.is_not(None)
@@ -72,7 +98,7 @@ def fenced_update(columns: frozenset[str]) -> Update:
 
 
 @lru_cache(maxsize=16)
-def claimable_now(lane: TaskLane, kinds: tuple[tuple[str, int], ...], *, locking: bool) -> Select[Any]:
+def claimable_now(lane: TaskLane, kinds: tuple[tuple[str, int], ...], *, locking: bool) -> Prepared:
     """Ids of tasks of a lane that may run `now`, the `most` first of them; see `TaskRepository.claimable`."""
     mine, other = aliased(TaskLockRow), aliased(TaskLockRow)
     in_the_way: ColumnElement[bool] = or_(
@@ -95,11 +121,12 @@ def claimable_now(lane: TaskLane, kinds: tuple[tuple[str, int], ...], *, locking
     now = bindparam("now", type_=UtcDateTime())
     statement = (
         select(TaskRow.id)
-        .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane, TaskRow.state.in_(CLAIMABLE))
+        .where(TaskRow.ended_at.is_(None), TaskRow.lane == lane)
+        .where(or_(*(TaskRow.state == state for state in CLAIMABLE)))
         .where(TaskRow.children_left == 0, or_(TaskRow.not_before.is_(None), TaskRow.not_before <= now))
         .where(or_(*(and_(TaskRow.kind == kind, TaskRow.kind_version <= version) for kind, version in kinds)))
         .where(~blocked, ~at_limit, ~waits)
         .order_by(TaskRow.number)
         .limit(bindparam("most", type_=Integer()))
     )
-    return statement.with_for_update(skip_locked=True, of=TaskRow) if locking else statement
+    return Prepared(statement.with_for_update(skip_locked=True, of=TaskRow) if locking else statement)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
     update,
@@ -35,6 +34,7 @@ from hawkfish.db.repositories.task_statements import (
     BY_ID,
     BY_JOIN_KEY,
     CLAIMABLE,
+    COUNT_FOR,
     COUNT_TOWARDS_LIMITS,
     HOLD,
     LEAVE_LIMITS,
@@ -98,7 +98,7 @@ class TaskRepository:
 
     def find(self, task_id: str) -> Task | None:
         """The task, or None."""
-        row = self._uow.connection.execute(BY_ID, {"of_task": task_id}).one_or_none()
+        row = BY_ID.row(self._uow.connection, {"of_task": task_id})
         return None if row is None else _to_task(row)
 
     def get(self, task_id: str) -> Task:
@@ -182,7 +182,7 @@ class TaskRepository:
 
     def find_joinable(self, join_key: str) -> Task | None:
         """The task that an identical request would join."""
-        row = self._uow.connection.execute(BY_JOIN_KEY, {"of_key": join_key}).one_or_none()
+        row = BY_JOIN_KEY.row(self._uow.connection, {"of_key": join_key})
         return None if row is None else _to_task(row)
 
     def has_followers(self, task: Task) -> bool:
@@ -241,19 +241,17 @@ class TaskRepository:
             "created_at": now,
             "updated_at": now,
         }
-        number = self._uow.connection.execute(
-            ACCEPT, {**given, "join_key": join_key, "parent_path": parent_path}
-        ).scalar_one()
+        connection = self._uow.connection
+        number = ACCEPT.row(connection, {**given, "join_key": join_key, "parent_path": parent_path}).number
         path = own_path(parent_path, number)
         if locks:
             urgent = lane is TaskLane.URGENT
-            self._uow.connection.execute(
-                STAND_IN_LINE, [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
+            STAND_IN_LINE.change_each(
+                connection, [{"task_id": task_id, "key": key, "path": path, "urgent": urgent} for key in locks]
             )
         if limits:
-            self._session.execute(
-                insert(LIMITS),
-                [{"task_id": task_id, "key": limit.key, "maximum": limit.count} for limit in limits],
+            COUNT_FOR.change_each(
+                connection, [{"task_id": task_id, "key": limit.key, "maximum": limit.count} for limit in limits]
             )
         if parent is not None:
             self._session.execute(
@@ -299,7 +297,7 @@ class TaskRepository:
 
     def wishes(self, worker_id: int) -> dict[str, tuple[bool, str | None, bool]]:
         """Abort requested, its reason, and pause requested, of each task that a worker has."""
-        rows = self._uow.connection.execute(WISHES, {"of_worker": worker_id})
+        rows = WISHES.rows(self._uow.connection, {"of_worker": worker_id})
         return {row.id: (row.abort_requested, row.abort_reason, row.pause_requested) for row in rows}
 
     def overdue(self) -> list[Task]:
@@ -320,7 +318,7 @@ class TaskRepository:
             most: How many at most.
         """
         statement = claimable_now(lane, tuple(kinds.items()), locking=self._uow.is_postgresql)
-        return list(self._uow.connection.scalars(statement, {"now": self._uow.now(), "most": most}))
+        return [row.id for row in statement.rows(self._uow.connection, {"now": self._uow.now(), "most": most})]
 
     def claim(self, task_ids: Sequence[str], worker_id: int) -> list[Task]:
         """Gives claimable tasks to a worker and raises their fences.
@@ -352,19 +350,19 @@ class TaskRepository:
         before = self.get(task_id)
         if before.state not in CLAIMABLE or before.children_left:
             return None
-        execute = self._uow.connection.execute
-        limits = execute(OF_LIMITS, {"of_task": task_id}).all()
+        connection = self._uow.connection
+        limits = OF_LIMITS.rows(connection, {"of_task": task_id})
         if limits:
             self._uow.serialize_on(f"limit:{limit.key}" for limit in limits)
             for limit in limits:
-                if execute(AT_LIMIT, {"of_key": limit.key}).scalar_one() >= limit.maximum:
+                if AT_LIMIT.row(connection, {"of_key": limit.key}).number >= limit.maximum:
                     return None
-            execute(COUNT_TOWARDS_LIMITS, {"of_task": task_id})
+            COUNT_TOWARDS_LIMITS.change(connection, {"of_task": task_id})
         if before.locks:
-            execute(HOLD, {"of_task": task_id})
+            HOLD.change(connection, {"of_task": task_id})
         now = self._uow.now()
-        execute(
-            BEGIN,
+        BEGIN.change(
+            connection,
             {
                 "of_task": task_id,
                 "state": TaskState.UNDOING if before.undoing else TaskState.RUNNING,
@@ -387,12 +385,12 @@ class TaskRepository:
             LeaseLost: The task was given to another since.
         """
         given = {**values, "updated_at": self._uow.now(), "of_task": task_id, "of_epoch": epoch}
-        children_left = self._uow.connection.execute(fenced_update(frozenset(values)), given).scalar_one_or_none()
-        if children_left is None:
+        written = fenced_update(frozenset(values)).row(self._uow.connection, given)
+        if written is None:
             raise LeaseLost(
                 f"Task {task_id} was taken over by another worker; lease {epoch} is void.", task=task_id, epoch=epoch
             )
-        return int(children_left)
+        return int(written.children_left)
 
     def release(self, task_id: str, epoch: int, state: TaskState, **values: Any) -> None:
         """Gives a task back to the line as the worker that holds it."""
@@ -423,8 +421,8 @@ class TaskRepository:
         elif not self.change_unclaimed(task.id, **values):
             raise Conflict(f"Task {task.id} was begun meanwhile; ask again.", task=task.id)
         if task.locks:
-            self._uow.connection.execute(LEAVE_LINE, {"of_task": task.id})
-        self._uow.connection.execute(LEAVE_LIMITS, {"of_task": task.id})
+            LEAVE_LINE.change(self._uow.connection, {"of_task": task.id})
+        LEAVE_LIMITS.change(self._uow.connection, {"of_task": task.id})
         if task.parent_id is not None:
             self._session.execute(
                 update(TASKS).where(TaskRow.id == task.parent_id).values(children_left=TaskRow.children_left - 1)
@@ -465,7 +463,7 @@ class TaskRepository:
     def _write_notes(self) -> None:
         if self._notes:
             notes, self._notes = self._notes, []
-            self._uow.connection.execute(NOTE, notes)
+            NOTE.change_each(self._uow.connection, notes)
 
     def tell(self, message: EventMessage, task: Task, *arguments: object) -> None:
         """Writes down an event of a task; its id is the first argument of every message of tasks."""
@@ -541,8 +539,7 @@ def _series(kind: str, state: TaskState) -> tuple[Counter, Histogram]:
 
 
 def _to_task(row: Row[Any]) -> Task:
-    columns = row._mapping  # noqa: SLF001  the public way to a row's columns by name
-    given = {name: columns[name] for name in Task.__dataclass_fields__}
+    given = {name: getattr(row, name) for name in Task.__dataclass_fields__}
     error = None if given["error"] is None else TaskError(**given["error"])
     return Task(
         **given | {"error": error, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
