@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import time
@@ -13,14 +14,28 @@ from typing import Any
 LOCK_POLL_SECONDS = 0.001
 
 
+def _shares_its_thread() -> bool:
+    """Whether other greenlets run in this thread: those of the main thread do under gevent, those of its pool's threads do not."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("time") and threading.get_native_id() == os.getpid()
+
+
+def pause(seconds: float) -> None:
+    """Sleeps; greenlets of the same thread run meanwhile, and a thread without others does not pay for their ways."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or _shares_its_thread():
+        time.sleep(seconds)
+    else:
+        monkey.get_original("time", "sleep")(seconds)
+
+
 def acquire(lock: threading.Lock, seconds: float = math.inf) -> bool:
-    """Waits for a native lock; under gevent by asking, since a greenlet that blocks its thread could wait for its own neighbour.
+    """Waits for a native lock; a greenlet that blocks its thread could wait for its own neighbour, so it asks again and again.
 
     Returns:
         Whether it was got within `seconds`.
     """
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("time"):
+    if not _shares_its_thread():
         return lock.acquire(timeout=-1 if seconds == math.inf else seconds)
     end = time.monotonic() + seconds
     while not lock.acquire(blocking=False):

@@ -25,7 +25,7 @@ from hawkfish.db.quick import QuickReads
 from hawkfish.db.signals import NotifySignals, Signals, SocketSignals, Subscription
 from hawkfish.db.unit_of_work import UnitOfWork, stable_number, unit_of_work
 from hawkfish.errors import ConfigurationError, DatabaseUnavailable
-from hawkfish.locks import LOCK_POLL_SECONDS, acquire, native_lock, native_locks
+from hawkfish.locks import LOCK_POLL_SECONDS, acquire, native_lock, native_locks, pause
 
 Result = TypeVar("Result")
 
@@ -300,6 +300,6 @@ def _begin_writing(connection: Connection) -> None:
                 raise OperationalError("BEGIN IMMEDIATE", None, error) from error
             if time.monotonic() > end:
                 raise OperationalError("BEGIN IMMEDIATE", None, error) from error
-            time.sleep(LOCK_POLL_SECONDS)
+            pause(LOCK_POLL_SECONDS)
         else:
             return

@@ -44,7 +44,7 @@ def numbers(database) -> list[int]:
 def together(database, works):
     """Has works come while the write lock is held; gives their futures, done once the block is left."""
     with ThreadPoolExecutor(len(works)) as pool:
-        with database.write():
+        with database._alone():
             futures = []
             for work in works:
                 futures.append(pool.submit(database.run, work))
