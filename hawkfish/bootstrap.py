@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from uuid import UUID
@@ -16,6 +17,8 @@ from hawkfish.plugins.secrets import read_secret
 from hawkfish.services.access import Access
 from hawkfish.services.accounts import AccountService
 from hawkfish.services.audit import AuditService
+from hawkfish.services.deliveries import Deliveries, DeliverySettings
+from hawkfish.services.destinations import DestinationPolicy
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.events import EventService
 from hawkfish.services.health import HealthService
@@ -35,10 +38,12 @@ from hawkfish.services.power import PowerTasks
 from hawkfish.services.profiles import ProfileService
 from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.sessions import SessionService
+from hawkfish.services.subscriptions import SubscriptionService
 from hawkfish.services.system_batches import SystemBatchTasks
 from hawkfish.services.system_tasks import SystemTasks
 from hawkfish.services.systems import SystemService
 from hawkfish.services.tasks import TaskService
+from hawkfish.services.webhooks import Webhooks
 from hawkfish.tasks import TaskQueue, TaskRegistry
 
 
@@ -78,6 +83,8 @@ class Application:
     profiles: ProfileService
     tasks: TaskService
     events: EventService
+    subscriptions: SubscriptionService
+    secret_box: SecretBox
     health: HealthService
     service_info: ServiceInfo
 
@@ -169,8 +176,30 @@ class Application:
             profiles=ProfileService(access),
             tasks=TaskService(access),
             events=EventService(access),
+            subscriptions=SubscriptionService(access, secrets),
+            secret_box=secrets,
             health=HealthService(access),
             service_info=ServiceInfo(installation_id=installation_id, version=version("hawkfish")),
+        )
+
+    def deliveries(self, leads: Callable[[], bool]) -> Deliveries:
+        """What delivers events to subscribers, for a worker.
+
+        Args:
+            leads: Whether this worker is the one of all that does it.
+        """
+        settings = self.settings
+        policy = DestinationPolicy(settings.events_allowed_networks)
+        return Deliveries(
+            self.database,
+            Webhooks(policy, self.secret_box, settings.event_delivery_seconds),
+            self.audit,
+            DeliverySettings(
+                backlog=settings.event_backlog,
+                attempts=settings.event_retry_attempts,
+                retry_seconds=settings.event_retry_seconds,
+            ),
+            leads,
         )
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import tomllib
@@ -63,8 +64,8 @@ class Settings:
     media_wait: int = 1800
     """Seconds that a power-on waits for images that are still being fetched for the system's drives."""
     secret_key_file: Path | None = None
-    """File with the key that protects passwords of image servers until they were used; default `secret.key` in the data directory,
-    made when it is first needed. Processes on several machines need the same one."""
+    """File with the key that protects passwords of image servers until they were used, and headers and secrets of subscriptions;
+    default `secret.key` in the data directory, made when it is first needed. Processes on several machines need the same one."""
     api_workers: int = 1
     """gunicorn worker processes of the API."""
     sync_wait_ms: int = 800
@@ -91,6 +92,20 @@ class Settings:
     """Events that are kept at most, delivered or not; the oldest go first."""
     event_retention_days: int = 30
     """Days that events are kept."""
+    event_backlog: int = 10_000
+    """Events that wait for a receiver that is away or slow; beyond them the oldest are given up, which it is told."""
+    event_delivery_seconds: float = 10.0
+    """Time that a receiver has to take a delivery."""
+    event_retry_attempts: int = 10
+    """Times that a failed delivery is tried again before its subscription is suspended or terminated, if it is to be."""
+    event_retry_seconds: float = 5.0
+    """Pause before a failed delivery is tried again; it doubles each time, up to a minute,
+    but for subscriptions that ask for `RetryForever`."""
+    event_subscriptions: int = 200
+    """Subscriptions that events are posted to at most."""
+    events_allowed_networks: tuple[str, ...] = ()
+    """Networks, such as 10.1.0.0/16, that the subscriptions of others than administrators may deliver to although they are
+    of this machine or private. Link-local addresses and those of cloud metadata are refused whatever stands here."""
     audit_retention_days: int = 365
     """Days that audit rows are kept."""
     placement: str = "spread"
@@ -316,6 +331,11 @@ _LEAST: Mapping[str, float] = {
     "task_retention_days": 0,
     "events_kept": 1,
     "event_retention_days": 0,
+    "event_backlog": 1,
+    "event_delivery_seconds": 0.1,
+    "event_retry_attempts": 0,
+    "event_retry_seconds": 0.01,
+    "event_subscriptions": 0,
     "audit_retention_days": 0,
     "host_reserved_memory": 0,
     "pool_overcommit": 0.1,
@@ -345,6 +365,7 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(
                 f"HF_{name.upper()} is {value!r}; it must be one of {', '.join(allowed)}.", setting=name
             )
+    _check_networks(settings)
     for name, address in (("bind", settings.bind), ("metrics_bind", settings.metrics_bind)):
         if address is None:
             continue
@@ -354,3 +375,14 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(f"HF_{name.upper()} is {address!r}; it must be HOST:PORT.", setting=name)
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise ConfigurationError("Set both HF_TLS_CERTIFICATE and HF_TLS_KEY, or neither.", setting="tls_certificate")
+
+
+def _check_networks(settings: Settings) -> None:
+    for network in settings.events_allowed_networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"HF_EVENTS_ALLOWED_NETWORKS holds {network!r}; each must be a network such as 10.1.0.0/16.",
+                setting="events_allowed_networks",
+            ) from error

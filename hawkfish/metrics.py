@@ -48,6 +48,9 @@ HOST_SWEEP_SECONDS = Histogram(
 HOST_FAILURES = Counter(
     "hawkfish_host_failures_total", "Times that a host did not answer when it was looked at", ["host"], registry=_own
 )
+DELIVERIES = Counter(
+    "hawkfish_event_deliveries_total", "Deliveries of events to subscribers that were tried", ["result"], registry=_own
+)
 
 
 def share(folder: Path, environment: MutableMapping[str, str]) -> None:

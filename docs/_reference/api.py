@@ -32,6 +32,7 @@ AREAS = {
     "Storage pools": (links.POOLS,),
     "Images": (links.IMAGES,),
     "Profiles": (links.PROFILES,),
+    "Events": (links.EVENT_SERVICE,),
     "Sessions": (links.SESSION_SERVICE,),
     "Accounts and roles": (links.ACCOUNT_SERVICE,),
     "Audit trail": (links.AUDIT,),
@@ -68,6 +69,14 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/Tasks(/[^/]+)?", {"GET": "tasks.read"}),
     (r".*/HawkFishTask\.Cancel", {"POST": "tasks.cancel"}),
     (r".*/TaskMonitors/[^/]+", {"GET": "tasks.read", "DELETE": "tasks.cancel"}),
+    (r".*/EventService\.SubmitTestEvent", {"POST": "events.submit_test"}),
+    (r".*/Subscriptions(/Members)?", {"GET": "subscriptions.list", "POST": "subscriptions.create"}),
+    (
+        r".*/Subscriptions/[^/]+",
+        {"GET": "subscriptions.read", "PATCH": "subscriptions.update", "DELETE": "subscriptions.delete"},
+    ),
+    (r".*/Subscriptions/[^/]+/Oem/HawkFish/Deliveries(/[^/]+)?", {"GET": "subscriptions.read"}),
+    (r".*/Subscriptions/[^/]+/Actions/.+", {"POST": "subscriptions.update"}),
     (r".*/Sessions(/Members)?", {"GET": "sessions.list"}),
     (r".*/Sessions/[^/]+", {"GET": "sessions.read", "DELETE": "sessions.delete"}),
     (r".*/Accounts(/Members)?", {"GET": "accounts.list", "POST": "accounts.create"}),
@@ -78,7 +87,7 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
 """Which verb of the services a method asks for."""
 
 LOGIN_ONLY = (
-    r"/redfish/v1/(AccountService|SessionService|TaskService)",
+    r"/redfish/v1/(AccountService|EventService|SessionService|TaskService)",
     r".*/Roles(/[^/]+)?",
     r".*/(Managers|Chassis)(/[^/]+)?",
     r".*/Chassis/[^/]+/Drives(/[^/]+)?",
@@ -92,6 +101,7 @@ LOGIN_ONLY = (
 NOTES = {
     "accounts.update": "everybody may change `Password` of the own account",
     "accounts.list": "who is no Administrator sees the own account only",
+    "subscriptions.list": "who is no Administrator sees the own subscriptions only",
     "sessions.list": "who is no Administrator sees the own sessions only",
     "logs.read": "the log `Audit` takes Administrator",
 }

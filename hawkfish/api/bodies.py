@@ -17,13 +17,16 @@ MAX_ITEMS = 10_000
 """Values in one body; far more than any request needs."""
 
 
-def read_object(req: falcon.Request, limit: int, *, optional: bool = False) -> dict[str, Any]:
+def read_object(
+    req: falcon.Request, limit: int, *, optional: bool = False, keep: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """The JSON object that a request carries, without its OData annotations.
 
     Args:
         req: The request.
         limit: Largest body in bytes.
         optional: No body at all counts as an empty object.
+        keep: Properties whose links (`@odata.id`) are wanted.
 
     Raises:
         BodyTooLarge, UnsupportedMediaType, MalformedJson, PropertyInvalidFormat: What is wrong with it.
@@ -40,8 +43,8 @@ def read_object(req: falcon.Request, limit: int, *, optional: bool = False) -> d
     if not isinstance(value, dict):
         raise MalformedJson("The body is not a JSON object; send one, such as {}.")
     _check(value)
-    cleaned: dict[str, Any] = _without_annotations(value)
-    return cleaned
+    cleaned: dict[str, Any] = _without_annotations({name: value[name] for name in value if name not in keep})
+    return cleaned | {name: value[name] for name in keep if name in value}
 
 
 @contextmanager

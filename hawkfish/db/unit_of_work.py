@@ -25,6 +25,7 @@ from hawkfish.db.repositories.profiles import ProfileRepository
 from hawkfish.db.repositories.reservations import ReservationRepository
 from hawkfish.db.repositories.sessions import SessionRepository
 from hawkfish.db.repositories.statistics import StatisticsRepository
+from hawkfish.db.repositories.subscriptions import SubscriptionRepository
 from hawkfish.db.repositories.system_batches import SystemBatchRepository
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.db.repositories.task_workers import TaskWorkerRepository
@@ -85,6 +86,11 @@ class UnitOfWork:
     def events(self) -> EventRepository:
         """What happened, to be told."""
         return EventRepository(self)
+
+    @cached_property
+    def subscriptions(self) -> SubscriptionRepository:
+        """Who wants to hear of what happened."""
+        return SubscriptionRepository(self)
 
     @cached_property
     def logs(self) -> LogRepository:

@@ -21,9 +21,23 @@ RESOURCE_TYPES: Mapping[str, str] = MappingProxyType(
         "account": "ManagerAccount",
         "session": "Session",
         "events": "EventService",
+        "subscription": "EventDestination",
     }
 )
 """The type of resource that each kind of subject is shown as; what subscribers filter by."""
+
+EVENT_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "ResourceCreated": "ResourceAdded",
+        "ResourceRemoved": "ResourceRemoved",
+        "ResourceChanged": "ResourceUpdated",
+        "ResourceStateChanged": "StatusChange",
+        "ResourceStatusChangedOK": "StatusChange",
+        "ResourceStatusChangedWarning": "StatusChange",
+        "ResourceStatusChangedCritical": "StatusChange",
+    }
+)
+"""EventType of messages by their names: it says nothing that these do not say better, and yet is required. All others are Alert."""
 
 
 class Severity(StrEnum):
@@ -66,6 +80,16 @@ class Event:
     actor: str | None = None
     task_id: str | None = None
 
+    @property
+    def registry_prefix(self) -> str:
+        """Name of the registry of its message, without the version."""
+        return self.message_id.partition(".")[0]
+
+    @property
+    def type(self) -> str:
+        """Its EventType, which old subscribers choose by."""
+        return EVENT_TYPES.get(self.message_id.rpartition(".")[2], "Alert")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventSink:
@@ -77,6 +101,7 @@ class EventSink:
         delivered: How many it was told in all.
         failed: How many of these it failed to take.
         dropped: How many were deleted before it was told.
+        untold: How many of these it has not been told of.
     """
 
     name: str
@@ -84,6 +109,7 @@ class EventSink:
     delivered: int = 0
     failed: int = 0
     dropped: int = 0
+    untold: int = 0
 
 
 def resource_type_of(subject: str) -> str:

@@ -207,6 +207,17 @@ EVENTS_DROPPED = _own(
     severity=Severity.WARNING,
     resolution="Read the resources of interest again, since what is known of them may be out of date.",
 )
+TEST_EVENT = _own(
+    "TestEvent",
+    "This is a test: '%1' asked for it.",
+    "Somebody wants to see that events arrive; nothing has happened.",
+    Argument(description="The name of the account that asked for it."),
+)
+STREAM_OPENED = _own(
+    "StreamOpened",
+    "The stream is open; what happens from now on comes here.",
+    "The first event of every stream, sent to it alone; its id is where the stream begins.",
+)
 
 _ACCOUNT = Argument(description="The name of the account.")
 _VERB = Argument(description="What was asked for, such as systems.reset.")
@@ -246,6 +257,8 @@ OWN_MESSAGES: tuple[OwnMessage, ...] = (
     MEDIA_INSERTED,
     MEDIA_EJECTED,
     EVENTS_DROPPED,
+    TEST_EVENT,
+    STREAM_OPENED,
     REQUEST_ALLOWED,
     REQUEST_DENIED,
     REQUEST_FAILED,

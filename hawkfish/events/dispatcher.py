@@ -19,9 +19,9 @@ import structlog
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.repositories.events import EVENTS_CHANNEL
 from hawkfish.db.signals import Subscription
-from hawkfish.domain.events import Event, EventSink, resource_type_of
-from hawkfish.domain.messages import EVENTS_DROPPED
+from hawkfish.domain.events import Event, EventSink
 from hawkfish.errors import HawkFishError
+from hawkfish.events.payload import gap
 
 log = structlog.get_logger("hawkfish.events")
 
@@ -188,7 +188,9 @@ class Teller:
         missed = event.sequence - place.sequence - 1
         if missed:
             log.warning("events were deleted before a receiver was told", sink=self.name, count=missed)
-            place = self._told(place, _gap(place.sequence + 1, event), dropped=place.dropped + missed)
+            place = self._told(
+                place, gap(place.sequence + 1, event.sequence - 1, event.at), dropped=place.dropped + missed
+            )
         return self._told(place, event, sequence=event.sequence, delivered=place.delivered + 1)
 
     def _told(self, place: EventSink, event: Event, **counts: Any) -> EventSink:
@@ -213,20 +215,3 @@ class Teller:
 
 def _open(uow: UnitOfWork, name: str) -> EventSink:
     return uow.events.open_sink(name)
-
-
-def _gap(first: int, following: Event) -> Event:
-    """Stands for the events from `first` to the one before `following`, which are no more."""
-    assert following.sequence is not None  # noqa: S101  as above
-    last = following.sequence - 1
-    return Event(
-        id=0,
-        message_id=EVENTS_DROPPED.id,
-        severity=EVENTS_DROPPED.severity,
-        subject="events:dropped",
-        resource_type=resource_type_of("events:dropped"),
-        at=following.at,
-        arguments=(str(last - first + 1),),
-        sequence=last,
-        data={"first": first, "last": last},
-    )

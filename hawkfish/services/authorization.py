@@ -70,6 +70,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "tasks.read": _LOGIN,
         "tasks.cancel": _COMPONENTS,
         "events.read": _LOGIN,
+        "events.listen": _LOGIN,
+        "events.submit_test": _COMPONENTS,
+        "subscriptions.list": _LOGIN,
+        "subscriptions.create": _COMPONENTS,
+        "subscriptions.read": Rule(privilege=Privilege.CONFIGURE_MANAGER, own=Privilege.LOGIN),
+        "subscriptions.update": Rule(privilege=Privilege.CONFIGURE_MANAGER, own=Privilege.LOGIN),
+        "subscriptions.delete": Rule(privilege=Privilege.CONFIGURE_MANAGER, own=Privilege.LOGIN),
         "roles.read": _LOGIN,
         "accounts.list": _LOGIN,
         "accounts.read": Rule(

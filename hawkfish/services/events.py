@@ -26,9 +26,28 @@ READING: Mapping[str, str] = MappingProxyType(
         "ManagerAccount": "accounts.read",
         "Session": "sessions.read",
         "EventService": "events.read",
+        "EventDestination": "subscriptions.read",
     }
 )
 """The verb that one must be allowed to hear of a resource of each type."""
+
+
+class View:
+    """What one account sees of the events now.
+
+    Attributes:
+        hidden_types: Types of subjects whose events it does not see ...
+        own_subjects: ... except these subjects.
+    """
+
+    def __init__(self, actor: Actor) -> None:
+        self.hidden_types = frozenset(kind for kind, verb in READING.items() if not may(actor, verb))
+        own = may(actor, "accounts.read", owner=actor.account_id)
+        self.own_subjects = frozenset({f"account:{actor.account_id}"} if own else ())
+
+    def shows(self, event: Event) -> bool:
+        """Whether the account sees an event."""
+        return event.resource_type not in self.hidden_types or event.subject in self.own_subjects
 
 
 class EventService:
@@ -50,17 +69,14 @@ class EventService:
             before_id: Id of the last event of the page before.
         """
         self._access.authorize(actor, "events.read", subject or "")
-        hidden = [kind for kind, verb in READING.items() if not may(actor, verb)]
-        own = []
-        if "ManagerAccount" in hidden and may(actor, "accounts.read", owner=actor.account_id):
-            own.append(f"account:{actor.account_id}")
+        view = View(actor)
         with self._database.read() as uow:
             return uow.events.page(
                 limit=max(1, min(limit, PAGE_LIMIT)),
                 before_id=before_id,
                 subject=subject,
-                hidden_types=hidden,
-                own_subjects=own,
+                hidden_types=view.hidden_types,
+                own_subjects=view.own_subjects,
             )
 
     def prune(self) -> int:

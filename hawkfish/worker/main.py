@@ -60,12 +60,15 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[], None] = l
             [Sink(name=f"plugin:{name}", deliver=tell) for name, tell in listeners.items()],
             leads=runner.is_first,
         )
+        deliveries = application.deliveries(runner.is_first)
         application.plugins.startup()
         dispatcher.start()
         tidying = threading.Thread(target=_tidy, args=(application, stop), name="tidy", daemon=True)
         tidying.start()
+        deliveries.start()
         ready()
         clean = runner.run(stop)
+        deliveries.stop()
         dispatcher.stop()
         watching.end()
         tidying.join(TIDY_END_SECONDS)
@@ -109,6 +112,7 @@ def _tidy(application: Application, stop: threading.Event) -> None:
             application.sessions.purge()
             application.audit.purge()
             application.events.prune()
+            application.subscriptions.purge()
             application.images.purge()
             application.media.purge()
             before = datetime.now(UTC) - SCREENSHOTS_KEPT

@@ -18,6 +18,7 @@ from hawkfish.api.resources.systems_body import system_document
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import HostState
 from hawkfish.domain.machines import MachineFacts
+from hawkfish.testing.waiting import wait_until
 from tests.api.installation import Api
 from tests.api.validators import REDFISH
 
@@ -64,6 +65,12 @@ def bodies(api: Api) -> Iterator[dict[str, Any]]:
     assert profile.status_code == 201, profile.text
     system = api.system("described", ProfileId="described", ImageId="described", Labels={"site": "berlin"})
     assert "ImageSHA256" in system["Oem"]["HawkFish"]["Disks"][0]
+    # Nobody listens there, so that a delivery is tried soon.
+    wanted = {"Destination": "http://127.0.0.1:9/", "Protocol": "Redfish", "DeliveryRetryPolicy": "RetryForever"}
+    subscription = api.post(f"{ROOT}EventService/Subscriptions", wanted).json
+    deliveries = subscription["Oem"]["HawkFish"]["Deliveries"]["@odata.id"]
+    api.post(f"{ROOT}EventService/Actions/EventService.SubmitTestEvent")
+    wait_until(lambda: api.get(deliveries).json["Members"], "a delivery is tried")
     found: dict[str, Any] = {}
     waiting = [ROOT, f"{system['@odata.id']}/Oem/HawkFish/SerialLog"]
     while waiting:
@@ -75,7 +82,7 @@ def bodies(api: Api) -> Iterator[dict[str, Any]]:
         found[address] = answer.json
         waiting += links(answer.json)
     yield found
-    for made in (system, profile.json, image, awaited):
+    for made in (subscription, system, profile.json, image, awaited):
         assert api.finish(api.delete(made["@odata.id"])).status_code == 204
 
 

@@ -23,6 +23,10 @@ BODIES = {
     ("POST", "/Images"): {"Name": "another"},
     ("POST", "/Profiles"): {"Name": "another", "CPU": 1, "MemoryMiB": 64},
     ("PATCH", "/Profiles/{profile_id}"): {"CPU": 2},
+    ("POST", "/Subscriptions"): {"Destination": "https://8.8.8.8/", "Protocol": "Redfish"},
+    ("POST", "/Subscriptions/Members"): {"Destination": "https://8.8.8.8/", "Protocol": "Redfish"},
+    ("PATCH", "/Subscriptions/{subscription_id}"): {"Context": "mine"},
+    ("POST", "/HawkFishEventDestination.Redeliver"): {"DeliveryId": "1"},
     ("POST", "/Accounts"): {"UserName": "third", "Password": "Of-the-third-1", "RoleId": "ReadOnly"},
     ("POST", "/Accounts/Members"): {"UserName": "fourth", "Password": "Of-the-fourth-1", "RoleId": "ReadOnly"},
     ("PATCH", "/Accounts/{account_id}"): {"Enabled": True},
@@ -51,11 +55,14 @@ def places(api):
     system = api.system("subject")
     for kind, more in (("Images", {}), ("Profiles", {"CPU": 1, "MemoryMiB": 64})):
         assert api.post(f"/redfish/v1/Oem/HawkFish/{kind}", {"Name": "subject", **more}).status_code == 201
+    wanted = {"Destination": "https://8.8.8.8/", "Protocol": "Redfish"}
+    assert api.post("/redfish/v1/EventService/Subscriptions", wanted).status_code == 201
     collections = {
         "host_id": "/redfish/v1/Oem/HawkFish/Hosts",
         "pool_id": "/redfish/v1/Oem/HawkFish/Storage/Pools",
         "image_id": "/redfish/v1/Oem/HawkFish/Images",
         "profile_id": "/redfish/v1/Oem/HawkFish/Profiles",
+        "subscription_id": "/redfish/v1/EventService/Subscriptions",
         "task_id": "/redfish/v1/TaskService/Tasks",
         "account_id": "/redfish/v1/AccountService/Accounts",
         "session_id": "/redfish/v1/SessionService/Sessions",

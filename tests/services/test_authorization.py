@@ -34,15 +34,19 @@ READS = {
         "roles.read",
     ),
     *("accounts.list", "sessions.list", "events.read", "logs.read", "managers.read", "images.read", "profiles.read"),
-    *("accounts.list", "sessions.list", "events.read", "logs.read", "images.read", "profiles.read"),
     "media.read",
+    *("events.listen", "subscriptions.list"),
 }
 OPERATES = {
     *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
     *("systems.serial_log", "tasks.cancel", "media.insert", "media.eject", "media.update"),
+    *("events.submit_test", "subscriptions.create"),
 }
-OWN_ONLY = {"accounts.read", "accounts.change_password", "sessions.read", "sessions.delete"}
+OWN_ONLY = {
+    *("accounts.read", "accounts.change_password", "sessions.read", "sessions.delete"),
+    *("subscriptions.read", "subscriptions.update", "subscriptions.delete"),
+}
 
 
 @pytest.mark.parametrize("verb", RULES)

@@ -57,9 +57,11 @@ class Resource:
             cls.on_head = responder  # type: ignore[attr-defined]  # falcon looks it up by name
         cls.allow = tuple(method for method in METHODS if hasattr(cls, f"on_{method.lower()}"))
 
-    def read(self, req: falcon.Request, *, optional: bool = False) -> dict[str, Any]:
-        """The JSON object in the body of the request."""
-        return read_object(req, self.application.settings.max_body_bytes, optional=optional)
+    def read(
+        self, req: falcon.Request, *, optional: bool = False, keep: frozenset[str] = frozenset()
+    ) -> dict[str, Any]:
+        """The JSON object in the body of the request; see `read_object`."""
+        return read_object(req, self.application.settings.max_body_bytes, optional=optional, keep=keep)
 
 
 class Singleton(Resource):

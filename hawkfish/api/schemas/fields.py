@@ -43,7 +43,7 @@ def _null(expected: str) -> Problem:
 
 def wrong_type(value: Any, expected: str) -> ValidationError:
     """The error for a value of another JSON type."""
-    return _fail(errors.PropertyWrongType, f"must be {expected}", value)
+    return fail(errors.PropertyWrongType, f"must be {expected}", value)
 
 
 def refuse(kind: type[errors.PropertyError], name: str, rule: str, value: Any = None) -> ValidationError:
@@ -51,7 +51,8 @@ def refuse(kind: type[errors.PropertyError], name: str, rule: str, value: Any = 
     return ValidationError({name: [Problem(kind, rule, {"value": value})]})
 
 
-def _fail(kind: type[errors.PropertyError], rule: str, value: Any, **data: Any) -> ValidationError:
+def fail(kind: type[errors.PropertyError], rule: str, value: Any, **data: Any) -> ValidationError:
+    """The error for a value that breaks a rule."""
     return ValidationError([Problem(kind, rule, {"value": value, **data})])
 
 
@@ -64,7 +65,7 @@ class Strict(fields.Field[T]):
 
     @abstractmethod
     def _check(self, value: Any) -> T:
-        """Gives the value to load; raises what `wrong_type` and `_fail` make."""
+        """Gives the value to load; raises what `wrong_type` and `fail` make."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> T:  # noqa: ARG002  marshmallow's
         return self._check(value)
@@ -87,9 +88,9 @@ class Text(Strict[str]):
             raise wrong_type(value, "a string")
         if not self.least <= len(value) <= self.most:
             rule = f"has {len(value)} characters; it takes {self.least} to {self.most}"
-            raise _fail(errors.PropertyOutOfRange, rule, value)
+            raise fail(errors.PropertyOutOfRange, rule, value)
         if self.pattern and not self.pattern.fullmatch(value):
-            raise _fail(errors.PropertyInvalidFormat, f"must be {self.form}", value)
+            raise fail(errors.PropertyInvalidFormat, f"must be {self.form}", value)
         return value
 
 
@@ -116,7 +117,7 @@ class Whole(Strict[int]):
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_type(value, "an integer")
         if not self.least <= value <= self.most:
-            raise _fail(errors.PropertyOutOfRange, f"must be from {self.least} to {self.most}", _bounded(value))
+            raise fail(errors.PropertyOutOfRange, f"must be from {self.least} to {self.most}", _bounded(value))
         return value
 
 
@@ -133,7 +134,7 @@ class Number(Strict[float]):
             raise wrong_type(value, "a number")
         if not self.least <= value <= self.most:
             shown = value if isinstance(value, float) else _bounded(value)
-            raise _fail(errors.PropertyOutOfRange, f"must be from {self.least:g} to {self.most:g}", shown)
+            raise fail(errors.PropertyOutOfRange, f"must be from {self.least:g} to {self.most:g}", shown)
         return float(value)
 
 
@@ -161,7 +162,7 @@ class Choice(Strict[Any]):
             raise wrong_type(value, "a string")
         if value not in self.choices:
             allowed = list(self.choices)
-            raise _fail(errors.PropertyNotInList, f"must be one of {', '.join(allowed)}", value, allowed=allowed)
+            raise fail(errors.PropertyNotInList, f"must be one of {', '.join(allowed)}", value, allowed=allowed)
         return self.choices[value]
 
 
@@ -175,7 +176,7 @@ class Uuid(Text):
     def _check(self, value: Any) -> Any:
         identity = UUID(super()._check(value))
         if identity.int == 0:
-            raise _fail(errors.PropertyInvalidFormat, "must not be the nil UUID", value)
+            raise fail(errors.PropertyInvalidFormat, "must not be the nil UUID", value)
         return identity
 
 
@@ -201,7 +202,7 @@ class Items(fields.List[Any]):
         if not isinstance(value, list):
             raise wrong_type(value, "a list")
         if len(value) > self.most:
-            raise _fail(errors.PropertyOutOfRange, f"has {len(value)} entries; it takes {self.most}", len(value))
+            raise fail(errors.PropertyOutOfRange, f"has {len(value)} entries; it takes {self.most}", len(value))
         return list(super()._deserialize(value, attr, data, **kwargs) or ())
 
 
@@ -223,9 +224,9 @@ class Labels(Strict[dict[str, str]]):
             raise wrong_type(value, "an object of strings")
         if len(value) > LABELS_LIMIT or any(_too_long(part) for pair in value.items() for part in pair):
             rule = f"takes {LABELS_LIMIT} labels, whose names and values have at most {LABEL_LENGTH} characters"
-            raise _fail(errors.PropertyOutOfRange, rule, len(value))
+            raise fail(errors.PropertyOutOfRange, rule, len(value))
         if "" in value:
-            raise _fail(errors.PropertyInvalidFormat, "must not hold a label without a name", "")
+            raise fail(errors.PropertyInvalidFormat, "must not hold a label without a name", "")
         return dict(value)
 
 

@@ -12,6 +12,7 @@ from hawkfish.domain.hosts import HostState, Virtualisation
 from hawkfish.domain.images import ImageState
 from hawkfish.domain.machines import DiskBus, Firmware, NetworkInterfaceModel
 from hawkfish.domain.storage import VolumeFormat
+from hawkfish.domain.subscriptions import DeliveryState
 from hawkfish.domain.systems import SystemState
 
 
@@ -199,6 +200,39 @@ class ShownServiceRoot(ShownSchema):
     Plugins = Link("HawkFishPluginCollection.HawkFishPluginCollection", **_says("The plugins."))
     Audit = Link("HawkFishAuditRecordCollection.HawkFishAuditRecordCollection", **_says("The audit trail."))
     StoragePools = Link("HawkFishPoolCollection.HawkFishPoolCollection", **_says("The storage pools."))
+
+
+class ShownEventDestination(ShownSchema):
+    """What HawkFish says of a subscription beyond EventDestination."""
+
+    namespace = "HawkFishEventDestination"
+    type_name = "EventDestination"
+    actions: ClassVar[dict[str, str]] = {"Redeliver": "Sends the events of a delivery once more."}
+
+    CreatedBy = _text("The user who made it.")
+    CreatedAt = _time("When it was made.")
+    EventsDelivered = _whole("The number of events that were delivered.")
+    EventsDropped = _whole("The number of events that were given up, since too many were waiting.")
+    LastDelivery = _time("When a delivery was last tried.")
+    LastError = _text("Why the last delivery failed; absent if it did not.")
+    Secret = _text("What deliveries are signed with; shown once, in the answer that makes the subscription.")
+    Deliveries = Link("HawkFishDeliveryCollection.HawkFishDeliveryCollection", **_says("The last deliveries."))
+
+
+class ShownDelivery(ShownSchema):
+    """One try to deliver events to a subscriber."""
+
+    namespace = type_name = "HawkFishDelivery"
+    resource = True
+
+    At = _time("When it was tried, or asked for.")
+    State = _one_of(DeliveryState, "What became of it.")
+    EventCount = _whole("The number of events in it.")
+    Attempt = _whole("1 for the first try of these events.")
+    Redelivery = _truth("Whether somebody asked for it to be made again.")
+    HTTPStatus = _whole("The status of the receiver's answer; absent where there was none.")
+    Error = _text("Why it failed; absent if it did not.")
+    Milliseconds = _whole("How long it took.")
 
 
 class ShownSerialLog(ShownSchema):
@@ -410,8 +444,10 @@ class ShownAuditRecord(ShownSchema):
 
 SHOWN: tuple[type[ShownSchema], ...] = (
     ShownAuditRecord,
+    ShownDelivery,
     ShownDrive,
     ShownEthernetInterface,
+    ShownEventDestination,
     ShownHost,
     ShownImage,
     ShownPlugin,
@@ -424,6 +460,7 @@ SHOWN: tuple[type[ShownSchema], ...] = (
 )
 COLLECTIONS = (
     "HawkFishAuditRecord",
+    "HawkFishDelivery",
     "HawkFishHost",
     "HawkFishImage",
     "HawkFishPlugin",

@@ -15,6 +15,7 @@ from hawkfish.db.models.images import (
 )
 from hawkfish.db.models.logs import LogClearingRow
 from hawkfish.db.models.media import MediaContentRow, MediaCopyRow, MediaSourceRow, VirtualMediaRow
+from hawkfish.db.models.subscriptions import DeliveryRow, SubscriptionRow
 from hawkfish.db.models.systems import (
     NetworkInterfaceRow,
     ScreenshotRow,
@@ -59,11 +60,14 @@ ALL = (
     TaskLimitRow,
     TaskHistoryRow,
     TaskWorkerRow,
+    SubscriptionRow,
+    DeliveryRow,
 )
 
 __all__ = [
     "ALL",
     "AuditRow",
+    "DeliveryRow",
     "DownloadRow",
     "EventRow",
     "EventSinkRow",
@@ -86,6 +90,7 @@ __all__ = [
     "SessionRow",
     "StoragePoolHostRow",
     "StoragePoolRow",
+    "SubscriptionRow",
     "SystemProfileRow",
     "SystemRow",
     "TaskHistoryRow",

@@ -45,4 +45,5 @@ class EventSinkRow(Base):
     delivered: Mapped[int] = mapped_column(BigInt, default=0)
     failed: Mapped[int] = mapped_column(BigInt, default=0)
     dropped: Mapped[int] = mapped_column(BigInt, default=0)
+    untold: Mapped[int] = mapped_column(BigInt, default=0, server_default="0")
     updated_at: Mapped[Instant]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EVENTS_CHANNEL = "events"
 """The channel of the signal that tells of new events."""
+PLACED_CHANNEL = "events-placed"
+"""The same once they have their places, and so can be read in order."""
 PLACES_LOCK = "events:places"
 
 EVENTS, SINKS = cast("Table", EventRow.__table__), cast("Table", EventSinkRow.__table__)
@@ -167,6 +169,8 @@ class EventRepository:
         else:
             ADD.change_each(self._uow.connection, new)
         self._uow.publish(EVENTS_CHANNEL)
+        if not self._uow.is_postgresql:
+            self._uow.publish(PLACED_CHANNEL)
 
     def give_places(self, most: int = 10_000) -> int:
         """Gives places to what was committed without one; whoever reads in order may do it.
@@ -194,7 +198,10 @@ class EventRepository:
         given = self._session.execute(
             update(EVENTS).where(EVENTS.c.id == waiting.c.id).values(sequence=self.newest() + waiting.c.nth)
         )
-        return changed_rows(given)
+        count = changed_rows(given)
+        if count:
+            self._uow.publish(PLACED_CHANNEL)
+        return count
 
     def has_unplaced(self) -> bool:
         """Whether `give_places` has something to do."""
@@ -234,6 +241,11 @@ class EventRepository:
         """The next events behind a place, in order. Where the first has not the next number, those between were deleted."""
         self._write()
         rows = self._session.execute(select(EVENTS).where(self._place > sequence).order_by(self._place).limit(limit))
+        return [self._to_event(row) for row in rows]
+
+    def at(self, places: Collection[int]) -> list[Event]:
+        """Those events at some places that are still there, in their order."""
+        rows = self._session.execute(select(EVENTS).where(self._place.in_(places)).order_by(self._place))
         return [self._to_event(row) for row in rows]
 
     def newest(self) -> int:
@@ -328,6 +340,7 @@ class EventRepository:
                 delivered=sink.delivered,
                 failed=sink.failed,
                 dropped=sink.dropped,
+                untold=sink.untold,
                 updated_at=self._uow.now(),
             )
         )

@@ -22,12 +22,14 @@ from hawkfish.db.models.logs import LogClearingRow
 from hawkfish.domain.accounts import SYSTEM_ACTOR, AuditOutcome
 from hawkfish.domain.hosts import HostChanges
 from hawkfish.domain.images import ImageState
+from hawkfish.domain.subscriptions import SubscriptionState
+from hawkfish.testing.waiting import wait_until
 from tests.api.installation import PASSWORD, Api, add_host
 
 VICTIM = "victim"
 SETTLE_SECONDS = 30.0
 
-_WORKERS_OWN = frozenset({"hf_task_workers", "hf_host_watches", "hf_event_sinks", "hf_login_failures"})
+_WORKERS_OWN = frozenset({"hf_task_workers", "hf_host_watches", "hf_event_sinks", "hf_login_failures", "hf_deliveries"})
 """Tables of heartbeats, of deliveries and of wrong passwords; no request is behind them, or every wrong one is."""
 
 _OBSERVED = {
@@ -141,6 +143,17 @@ class World:
             body = {"Name": VICTIM, "CPU": 1, "MemoryMiB": 64}
             assert self.api.post(links.PROFILES, body).status_code == 201
             moved = True
+        for subscription in services.subscriptions.all(SYSTEM_ACTOR):
+            if subscription.context != VICTIM or subscription.state is not SubscriptionState.ENABLED:
+                services.subscriptions.delete(SYSTEM_ACTOR, subscription.id)
+        if not services.subscriptions.all(SYSTEM_ACTOR):
+            # Nobody listens there, so that there are deliveries soon.
+            body = {"Destination": "http://127.0.0.1:9/", "Protocol": "Redfish", "Context": VICTIM}
+            made = self.api.post(links.SUBSCRIPTIONS, {**body, "DeliveryRetryPolicy": "RetryForever"})
+            deliveries = f"{made.headers['Location']}/Oem/HawkFish/Deliveries"
+            assert self.api.post(f"{links.EVENT_SERVICE}/Actions/EventService.SubmitTestEvent").status_code == 204
+            wait_until(lambda: self.api.get(deliveries).json["Members"], "a delivery is tried")
+            moved = True
         if not self._rows(select(SystemRow.id)):
             system = self.api.system(VICTIM, PowerOn=True, NetworkInterfaces=[{"UserMode": True}])
             action = f"{links.SYSTEMS}/{system['Id']}/Actions/Oem/HawkFishSystem.Screenshot"
@@ -242,6 +255,7 @@ class World:
             "ProfileId": (VICTIM,),
             "ImageId": (VICTIM,),
             "Image": (VICTIM, "/etc/passwd"),
+            "Destination": ("http://127.0.0.1:9/none", "http://169.254.1.1/", "ftp://x/", "http://x@127.0.0.1/"),
             "URL": ("http://127.0.0.1:9/none", "http://[", "file:///etc/passwd", "ftp://x/", "http://x@127.0.0.1:9/"),
             "LocalPath": ("/etc/passwd", "../x", "/proc/self/mem"),
             "PoolPath": ("/etc/passwd", "/proc/self/mem"),
