@@ -17,6 +17,7 @@ from hawkfish.plugins.secrets import read_secret
 from hawkfish.services.access import Access
 from hawkfish.services.accounts import AccountService
 from hawkfish.services.audit import AuditService
+from hawkfish.services.bios import BiosService
 from hawkfish.services.deliveries import Deliveries, DeliverySettings
 from hawkfish.services.destinations import DestinationPolicy
 from hawkfish.services.drivers import DriverPool
@@ -76,6 +77,7 @@ class Application:
     audit: AuditService
     systems: SystemService
     hosts: HostService
+    bios: BiosService
     logs: LogService
     managers: ManagerService
     images: ImageService
@@ -169,6 +171,7 @@ class Application:
             audit=audit,
             systems=SystemService(access),
             hosts=HostService(access, plugins),
+            bios=BiosService(access),
             logs=LogService(access),
             managers=ManagerService(access),
             images=ImageService(access, store),

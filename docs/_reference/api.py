@@ -48,6 +48,8 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/HawkFishSystem\.Screenshot", {"POST": "systems.screenshot"}),
     (r".*/Screenshots/[^/]+", {"GET": "systems.screenshot"}),
     (r".*/SerialLog", {"GET": "systems.serial_log"}),
+    (r".*/Bios(/Settings)?", {"GET": "systems.read", "PATCH": "bios.update"}),
+    (r".*/Bios\.ResetBios", {"POST": "bios.reset"}),
     (r".*/Manager\.Reset", {"POST": "managers.reset"}),
     (r".*/Managers/[^/]+/(EthernetInterfaces|NetworkProtocol)(/.+)?", {"GET": "managers.read"}),
     (r".*/VirtualMedia(/[^/]+)?", {"GET": "media.read", "PATCH": "media.update"}),

@@ -52,6 +52,9 @@ DESCRIPTIONS = {
     "Oem": "What the standard type does not know.",
     "HawkFish": "Changes of the machine's definition; a running machine shows them after its next start.",
     "ResetType": "What is done to the power, or to the manager; `ResetType@Redfish.AllowableValues` says what is offered.",
+    "Attributes": "BIOS attributes by name; the registry that `AttributeRegistry` names says what each can be.",
+    "@Redfish.SettingsApplyTime": "When the attributes are applied.",
+    "ApplyTime": "By the next start of the system, which is the only time there is.",
     # hosts and pools
     "Driver": "Compute driver.",
     "URI": "Address in the driver's own form.",

@@ -15,6 +15,7 @@ from hawkfish.api.middleware.protocol import Protocol
 from hawkfish.api.resources import (
     accounts,
     audit,
+    bios,
     boot_options,
     ethernet_interfaces,
     events,
@@ -54,6 +55,9 @@ ROUTES: dict[str, type[Resource]] = {
     f"{links.SYSTEMS}/{{system_id}}/Actions/Oem/HawkFishSystem.Screenshot": systems.SystemScreenshotResource,
     f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/Screenshots/{{screenshot_id}}": systems.ScreenshotResource,
     f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/SerialLog": systems.SerialLogResource,
+    f"{links.SYSTEMS}/{{system_id}}/Bios": bios.BiosResource,
+    f"{links.SYSTEMS}/{{system_id}}/Bios/Settings": bios.BiosSettingsResource,
+    f"{links.SYSTEMS}/{{system_id}}/Bios/Actions/Bios.ResetBios": bios.BiosResetResource,
     f"{links.SYSTEMS}/{{system_id}}/Processors": processors.ProcessorCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}/Processors/{{processor_id}}": processors.ProcessorResource,
     f"{links.SYSTEMS}/{{system_id}}/Memory": memory.MemoryCollectionResource,

@@ -17,6 +17,7 @@ BASE = "Base.1.22"
 
 
 BASE_MESSAGES: dict[str, Message] = {
+    "Success": Message("The request completed successfully.", "OK", "None."),
     "GeneralError": Message(
         "A general error has occurred.  See Resolution for information on how to resolve the error, or @Message.ExtendedInfo if Resolution is not provided.",
         "Critical",

@@ -26,6 +26,8 @@ COMMANDS: dict[str, str] = {
     "media ls": "hawkfish.cli.media:ListMedia",
     "media insert": "hawkfish.cli.media:InsertMedia",
     "media eject": "hawkfish.cli.media:EjectMedia",
+    "bios show": "hawkfish.cli.bios:ShowBios",
+    "bios set": "hawkfish.cli.bios:SetBios",
     "hosts ls": "hawkfish.cli.hosts:ListHosts",
     "hosts show": "hawkfish.cli.hosts:ShowHost",
     "hosts add": "hawkfish.cli.hosts:AddHost",

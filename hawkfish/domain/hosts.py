@@ -63,6 +63,9 @@ class HostFacts:
         memory_mib: Memory in MiB.
         capabilities: What this host can do; a driver never lists what it has not seen.
         virtualisation_reason: Why that virtualisation is used (for `auto`: what was tried).
+        cpu_models: What the processors of machines can be like, the one that they get unless told otherwise first; empty where
+            there is no choice.
+        nested_virtualisation: Whether processors of machines can be told to run machines themselves, or not to.
         data_dir: Folder on the host for what HawkFish keeps there, where the driver has one of its own; else empty.
         warnings: What an administrator should know, one sentence each.
     """
@@ -78,6 +81,8 @@ class HostFacts:
     host_uuid: str = ""
     capabilities: frozenset[ComputeCapability] = frozenset()
     firmwares: frozenset[Firmware] = frozenset({Firmware.BIOS})
+    cpu_models: tuple[str, ...] = ()
+    nested_virtualisation: bool = False
     networks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     data_dir: str = ""

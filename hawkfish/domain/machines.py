@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from hawkfish.domain.storage import ConnectionInfo, VolumeFormat
@@ -142,6 +144,37 @@ class MachineStamp:
     epoch: int
 
 
+class NestedVirtualisation(StrEnum):
+    """Whether the processors of a machine can run machines of the guest's own; AUTO leaves that to their model."""
+
+    AUTO = "Auto"
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirmwareSetup:
+    """What a server's set-up menu decides: settings of a machine that only a start reads.
+
+    Attributes:
+        cpu_model: One of `HostFacts.cpu_models`; empty for the first of them, whatever it is on the host.
+        nested_virtualisation: Other than AUTO only where `HostFacts.nested_virtualisation` says so.
+        network_boot: Whether firmware tries network interfaces at all; an override of one start may ask for it all the same.
+    """
+
+    cpu_model: str = ""
+    nested_virtualisation: NestedVirtualisation = NestedVirtualisation.AUTO
+    network_boot: bool = True
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None) -> FirmwareSetup:
+        """From what `dataclasses.asdict` gives, as it was stored; what an older version did not know is as usual."""
+        given = dict(values or {})
+        if "nested_virtualisation" in given:
+            given["nested_virtualisation"] = NestedVirtualisation(given["nested_virtualisation"])
+        return cls(**given)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MachineSpec:
     """Everything a driver needs to define a machine.
@@ -154,6 +187,7 @@ class MachineSpec:
         boot_order: Groups of devices in the order in which firmware tries them.
         boot_devices: Ids of disks, drives and network interfaces that firmware tries before all others, in this order; the
             others follow as `boot_order` says.
+        setup: What a start reads beside the devices.
         graphics: A VNC screen on a local socket, never on a network.
         serial: A serial port whose output is kept by the hypervisor.
         random: A random number generator fed by the host.
@@ -170,6 +204,7 @@ class MachineSpec:
     network_interfaces: tuple[NetworkInterfaceSpec, ...] = ()
     boot_order: tuple[BootDevice, ...] = (BootDevice.DISK, BootDevice.CD, BootDevice.NETWORK)
     boot_devices: tuple[str, ...] = ()
+    setup: FirmwareSetup = field(default_factory=FirmwareSetup)
     graphics: bool = True
     serial: bool = True
     random: bool = True
@@ -199,6 +234,7 @@ class MachineObservation:
         media: Drive id to the path or address of the inserted medium, None while empty.
         boot_devices: Ids of devices in the order in which firmware tries them at the next boot: of this run while it runs,
             else of the definition; () where the hypervisor does not say.
+        setup: Of this run while it runs, else of the definition; None where the hypervisor does not say.
     """
 
     id: UUID
@@ -213,6 +249,7 @@ class MachineObservation:
     mac_addresses: tuple[str, ...] = ()
     media: tuple[tuple[str, str | None], ...] = ()
     boot_devices: tuple[str, ...] = ()
+    setup: FirmwareSetup | None = None
 
     @property
     def facts(self) -> MachineFacts:
@@ -225,6 +262,7 @@ class MachineObservation:
             mac_addresses=self.mac_addresses,
             media=self.media,
             firmware=self.firmware,
+            setup=self.setup,
         )
 
 
@@ -235,7 +273,7 @@ class MachineFacts:
     Attributes:
         disk_ids: The ids of the disks it has (serial numbers where given, else target names).
         media: Drive id to the path or address of the inserted medium, None while empty.
-        firmware: None where it was not looked at.
+        firmware: None where it was not looked at; so is `setup`.
     """
 
     name: str
@@ -245,6 +283,7 @@ class MachineFacts:
     mac_addresses: tuple[str, ...] = ()
     media: tuple[tuple[str, str | None], ...] = ()
     firmware: Firmware | None = None
+    setup: FirmwareSetup | None = None
 
 
 class MachineEventKind(StrEnum):

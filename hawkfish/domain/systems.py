@@ -16,6 +16,7 @@ from hawkfish.domain.machines import (
     BootDevice,
     DiskBus,
     Firmware,
+    FirmwareSetup,
     MachineFacts,
     NetworkAttachment,
     NetworkInterfaceModel,
@@ -136,9 +137,12 @@ class System:
             before the machine was first seen.
         stale: The host has not been heard of; what was observed may no longer be so.
         firmware: What its next start is to use; a machine that runs keeps what it was started with.
+        setup: What its next start is to read beside the devices; a machine that runs keeps what it was started with.
+        setup_applied_at: When a start last made a change of `setup` or `firmware` real, or tried to.
+        setup_failure: Why it could not; empty if it could.
         boot_order: References of `boot_options` in the order that was asked for; () for the usual one.
         capabilities: What its driver and host really offer.
-        firmwares: What its host can start machines with.
+        firmwares: What its host can start machines with; so `cpu_models` and `nests`, see `HostFacts`.
         failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
         observed: What the hypervisor says of its machine; None before it was first seen, and where there is none.
@@ -160,6 +164,9 @@ class System:
     network_interfaces: tuple[SystemNetworkInterface, ...] = ()
     boot: BootOverride = field(default_factory=BootOverride)
     boot_order: tuple[str, ...] = ()
+    setup: FirmwareSetup = field(default_factory=FirmwareSetup)
+    setup_applied_at: datetime | None = None
+    setup_failure: str = ""
     power_state: PowerState | None = None
     run_id: str | None = None
     observed: MachineFacts | None = None
@@ -168,12 +175,30 @@ class System:
     profile: ProfileUse | None = None
     capabilities: frozenset[ComputeCapability] = frozenset()
     firmwares: frozenset[Firmware] = frozenset()
+    cpu_models: tuple[str, ...] = ()
+    nests: bool = False
     driver: str = ""
     hypervisor: str = ""
     architecture: str = ""
     failure: str = ""
+    manager_reset_at: datetime | None = None
     created_at: datetime | None = None
     version: int = 1
+
+    @property
+    def present_setup(self) -> FirmwareSetup:
+        """What its machine has now, as far as is known."""
+        return self.setup if self.observed is None or self.observed.setup is None else self.observed.setup
+
+    @property
+    def present_firmware(self) -> Firmware:
+        """What its machine starts with, or was started with, as far as is known."""
+        return self.firmware if self.observed is None else self.observed.firmware or self.firmware
+
+    @property
+    def awaits_start(self) -> bool:
+        """Whether its next start brings another set-up, or other firmware."""
+        return (self.setup, self.firmware) != (self.present_setup, self.present_firmware)
 
     @property
     def reset_types(self) -> tuple[ResetType, ...]:

@@ -50,6 +50,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "media.insert": _COMPONENTS,
         "media.eject": _COMPONENTS,
         "media.update": _COMPONENTS,
+        "bios.update": _COMPONENTS,
+        "bios.reset": _COMPONENTS,
         "logs.read": _LOGIN,
         "logs.clear": _MANAGER,
         "hosts.read": _LOGIN,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from hawkfish.domain.boot import MODE_OF, TARGET_OF, same_order
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import BootDevice, Firmware, MachineObservation, MachineStamp
+from hawkfish.domain.machines import BootDevice, Firmware, FirmwareSetup, MachineObservation, MachineStamp
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, System, SystemChanges
 from hawkfish.errors import NotSupported, PropertyConflict, PropertyNotInList
 from hawkfish.plugins.compute import ComputeDriver
@@ -123,6 +123,7 @@ def boot_arguments(system: System) -> dict[str, Any]:
         "boot": [system.boot.enabled, system.boot.device],
         "firmware": system.firmware,
         "boot_order": list(system.boot_order),
+        "setup": asdict(system.setup),
     }
 
 
@@ -130,7 +131,10 @@ def as_accepted(system: System, arguments: Mapping[str, Any]) -> System:
     """The system with the firmware and the boot order that a start was accepted with."""
     if "firmware" not in arguments:  # accepted by a version that knew of neither
         return system
-    return replace(system, firmware=Firmware(arguments["firmware"]), boot_order=tuple(arguments["boot_order"]))
+    setup = FirmwareSetup.of(arguments["setup"]) if "setup" in arguments else system.setup
+    return replace(
+        system, firmware=Firmware(arguments["firmware"]), boot_order=tuple(arguments["boot_order"]), setup=setup
+    )
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -139,7 +143,11 @@ def as_accepted(system: System, arguments: Mapping[str, Any]) -> System:
 def is_defined_as(system: System, machine: MachineObservation) -> bool:
     """Whether the machine, or its run, has the firmware and the boot order of the system, as far as its driver says."""
     wanted = [option.reference for option in system.boot_options]
-    return machine.firmware is system.firmware and same_order(wanted, machine.boot_devices)
+    return (
+        machine.firmware is system.firmware
+        and machine.setup in {None, system.setup}
+        and same_order(wanted, machine.boot_devices)
+    )
 
 
 def define_for_start(

@@ -38,6 +38,7 @@ def machine_spec_with(
         vcpus=system.vcpus,
         memory_mib=system.memory_mib,
         firmware=system.firmware,
+        setup=system.setup,
         stamp=stamp,
         # The usual order needs no names: it is that of the groups.
         boot_devices=tuple(option.reference for option in system.boot_options) if system.boot_order else (),

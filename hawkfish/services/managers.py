@@ -40,6 +40,7 @@ class ManagerService:
         def write(uow: UnitOfWork) -> None:
             system = uow.systems.get(system_id)
             ended = 0 if actor.account_id is None else uow.sessions.end_all(actor.account_id, actor=actor.user_name)
+            uow.systems.write(system_id, manager_reset_at=uow.now())
             uow.systems.tell(MANAGER_RESET, system_id, system.name, reset_type, actor=actor.user_name)
             self._access.audit.record(
                 uow, actor, "managers.reset", subject, reset_type=reset_type, sessions_ended=ended

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -127,7 +127,12 @@ class PowerVerbs:
                 title=f"{reset_type} of system {system.name}",
                 actor=actor.user_name,
                 subject=f"system:{system_id}",
-                arguments={"system_id": str(system_id), "reset_type": reset_type, **boot_arguments(system)},
+                arguments={
+                    "system_id": str(system_id),
+                    "reset_type": reset_type,
+                    "applies_setup": system.awaits_start,
+                    **boot_arguments(system),
+                },
                 locks=[f"system:{system_id}"],
                 limits=_limits(kind, reset_type, system, self._access.settings),
                 idempotency_key=idempotency_key,
@@ -223,6 +228,8 @@ class PowerTasks:
                 "power_state": power,
                 "run_id": None if machine is None else machine.run_id,
                 "booted": None if boot is None else [boot.enabled, boot.device],
+                # What the machine has now is shown with the end of the start that brought it.
+                "facts": asdict(machine.facts) if machine is not None and _applies_setup(ctx.task) else None,
             }
 
         return TaskKind(
@@ -414,11 +421,21 @@ def _record(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
     uow.systems.observe_power(system_id, PowerState(result["power_state"]), result["run_id"])
     if result["booted"] and result["booted"][0] == BootOverrideEnabled.ONCE:
         uow.systems.use_up_boot(system_id, BootDevice(result["booted"][1]))
+    if result.get("facts") is not None:
+        uow.systems.write(system_id, observed=result["facts"])
 
 
-def _end(uow: UnitOfWork, task: Task) -> None:
-    uow.systems.end_transition(UUID(task.arguments["system_id"]), task.id)
+def _applies_setup(task: Task) -> bool:
+    """Whether a task is a start that was to bring another set-up or firmware."""
+    return task.kind in RAISES_POWER and bool(task.arguments.get("applies_setup"))
 
 
-def _end_badly(uow: UnitOfWork, task: Task, _: TaskError) -> None:
-    _end(uow, task)
+def _end(uow: UnitOfWork, task: Task, failure: str = "") -> None:
+    system_id = UUID(task.arguments["system_id"])
+    uow.systems.end_transition(system_id, task.id)
+    if _applies_setup(task) and uow.systems.find(system_id) is not None:
+        uow.systems.write(system_id, setup_applied_at=uow.now(), setup_failure=failure)
+
+
+def _end_badly(uow: UnitOfWork, task: Task, error: TaskError) -> None:
+    _end(uow, task, error.message)

@@ -38,10 +38,7 @@ from uuid import uuid4
 import pytest
 
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import (
-    MachineSpec,
-    PowerState,
-)
+from hawkfish.domain.machines import FirmwareSetup, MachineSpec, NestedVirtualisation, PowerState
 from hawkfish.errors import AlreadyExists, Conflict, ForeignObject, HawkFishError, MachineNotFound, NotSupported
 from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
 from hawkfish.testing.compute_machine import ComputeDriverMachine
@@ -128,6 +125,38 @@ class ComputeDriverContract(DeviceContract):
             changed = driver.define_machine(replace(spec, firmware=firmware))
             assert changed == replace(defined, firmware=firmware)
             assert driver.find_machine(spec.id) == changed
+
+    def test_a_start_reads_the_set_up_and_a_run_keeps_it(self, driver: Any, machine_spec: SpecFactory) -> None:
+        spec = machine_spec()
+        (usual, *others) = driver.probe().cpu_models or ("",)
+        assert driver.define_machine(spec).setup in {None, spec.setup}
+        changed = replace(spec, setup=FirmwareSetup(cpu_model=next(iter(others), ""), network_boot=False))
+        for _ in range(2):
+            defined = driver.define_machine(changed)
+            assert defined.setup in {None, changed.setup}
+        assert "Nic1" not in defined.boot_devices
+        assert driver.start_machine(spec.id).setup == defined.setup
+        running = driver.define_machine(spec)
+        assert running.setup == defined.setup, "a run keeps what it was started with"
+        driver.power_off_machine(spec.id)
+        assert driver.find_machine(spec.id).setup in {None, spec.setup}
+        with pytest.raises(NotSupported):
+            driver.define_machine(replace(spec, setup=FirmwareSetup(cpu_model=f"no-{usual}-of-any-host")))
+        assert driver.find_machine(spec.id).setup in {None, spec.setup}, "what was refused has changed nothing"
+
+    def test_nested_virtualisation_is_switched_where_the_host_says_that_it_can_be(
+        self, driver: Any, machine_spec: SpecFactory
+    ) -> None:
+        spec = machine_spec()
+        for wanted in NestedVirtualisation:
+            setup = FirmwareSetup(nested_virtualisation=wanted)
+            if wanted is NestedVirtualisation.AUTO or driver.probe().nested_virtualisation:
+                assert driver.define_machine(replace(spec, setup=setup)).setup in {None, setup}
+                assert driver.start_machine(spec.id).power_state is PowerState.ON
+                driver.power_off_machine(spec.id)
+            else:
+                with pytest.raises(NotSupported):
+                    driver.define_machine(replace(spec, setup=setup))
 
     def test_a_running_machine_runs_on_while_its_definition_changes(
         self, driver: ComputeDriver, machine_spec: SpecFactory

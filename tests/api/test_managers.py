@@ -47,7 +47,9 @@ def test_a_reset_drops_the_sessions_of_who_asks_and_harms_nothing(
     assert mine.post(action["target"], body).status_code == 204
     assert mine.get(manager["@odata.id"]).status_code == other_session.get(manager["@odata.id"]).status_code == 401
     # It is back at once, for whoever logs in again and for everybody else.
-    assert mine.login(user, PASSWORD).get(manager["@odata.id"]).json["Status"]["State"] == "Enabled"
+    back = mine.login(user, PASSWORD).get(manager["@odata.id"]).json
+    assert back["Status"]["State"] == "Enabled"
+    assert back["LastResetTime"] >= manager.get("LastResetTime", "")
     assert api.finish(accepted).status_code == 204
     assert api.get(system["@odata.id"]).json["PowerState"] == "On"
     entries = api.get(f"{system['@odata.id']}/LogServices/Events/Entries").json["Members"]

@@ -52,6 +52,28 @@ def test_the_life_of_a_system(hawkfish, system, home):
     assert json.loads(off.stdout)[0]["Power"] == "Off"
 
 
+def test_bios_attributes_are_set_for_the_next_start(hawkfish, system):
+    name = system["Name"]
+    rows = {row["Attribute"]: row for row in json.loads(hawkfish("bios", "show", name, "-f", "json").stdout)}
+    assert (rows["CpuModel"]["Value"], rows["CpuModel"]["Next Start"]) == ("simulated", "simulated")
+    assert "simulated-small" in rows["CpuModel"]["Choices"]
+    assert rows["NetworkBoot"]["Choices"] == "Enabled, Disabled"
+    done = hawkfish("bios", "set", name, "CpuModel=simulated-small", "NetworkBoot=Disabled", "-f", "json")
+    changed = {row["Attribute"]: (row["Value"], row["Next Start"]) for row in json.loads(done.stdout)}
+    assert changed["CpuModel"] == ("simulated", "simulated-small")
+    assert hawkfish("systems", "on", name).returncode == 0
+    shown = json.loads(hawkfish("bios", "show", name, "-f", "json").stdout)
+    assert {row["Value"] for row in shown} >= {"simulated-small", "Disabled"}
+    reset = json.loads(hawkfish("bios", "set", name, "NetworkBoot=Disabled", "--reset", "-f", "json").stdout)
+    assert [row["Next Start"] for row in reset if row["Attribute"] in {"CpuModel", "NetworkBoot"}] == [
+        "simulated",
+        "Disabled",
+    ]
+    for words, code in ((["Turbo=on"], 2), (["CpuModel=i486"], 2), ([], 2)):
+        refused = hawkfish("bios", "set", name, *words)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (code, 1), refused
+
+
 def test_refusals_of_the_service_are_one_line(hawkfish, system):
     for argv, code in (
         (["systems", "create", system["Name"]], 5),

@@ -13,6 +13,7 @@ from tests.docs.blocks import ROOT
 BODIES = {
     ("POST", "InsertMedia"): {"Image": "http://127.0.0.1:9/x.iso"},
     ("PATCH", "VirtualMedia/{drive_id}"): {"VerifyCertificate": True},
+    ("PATCH", "/Bios/Settings"): {"Attributes": {"NetworkBoot": "Enabled"}},
     ("POST", "/Systems"): {"Name": "another", "CPU": 1, "MemoryMiB": 64},
     ("PATCH", "/Systems/{system_id}"): {"AssetTag": "1"},
     ("POST", "/ComputerSystem.Reset"): {"ResetType": "ForceOff"},

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from hawkfish_libvirt.layout import Platform, build_machine, with_boot_first
-from hawkfish_libvirt.machine_xml import DiskXml, FirmwareXml, InterfaceXml, MachineXml, Run
+from hawkfish_libvirt.machine_xml import CpuXml, DiskXml, FirmwareXml, InterfaceXml, MachineXml, Run
 from hawkfish_libvirt.source_xml import Source
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +16,10 @@ from hawkfish.domain.machines import (
     DiskSpec,
     DriveSpec,
     Firmware,
+    FirmwareSetup,
     MachineSpec,
     MachineStamp,
+    NestedVirtualisation,
     NetworkInterfaceSpec,
 )
 from hawkfish.domain.storage import FilePath, VolumeFormat
@@ -76,8 +78,19 @@ interfaces = st.builds(
     address=addresses,
 )
 stamps = st.builds(MachineStamp, installation_id=text, task_id=text, epoch=st.integers(0, 2**40))
-runs = st.builds(Run, id=names, override=st.just("cd"), once=st.booleans(), starting=st.booleans()) | st.builds(
-    Run, id=names, starting=st.booleans()
+setups = st.builds(
+    FirmwareSetup,
+    cpu_model=st.just("") | names,
+    nested_virtualisation=st.sampled_from(NestedVirtualisation),
+    network_boot=st.booleans(),
+)
+runs = st.builds(
+    Run, id=names, override=st.just("cd"), once=st.booleans(), starting=st.booleans(), setup=st.none() | setups
+) | st.builds(Run, id=names, starting=st.booleans())
+cpus = (
+    st.just(CpuXml())
+    | st.builds(CpuXml, mode=st.sampled_from(["maximum", "host-model", "host-passthrough"]))
+    | st.builds(CpuXml, mode=st.just("custom"), name=names, nested=st.just("svm"), nested_enabled=st.booleans())
 )
 
 
@@ -92,7 +105,7 @@ def machines(draw):
         memory_kib=draw(st.integers(1, 2**40)),
         virt_type=draw(st.sampled_from(["kvm", "qemu"])),
         machine_type=draw(st.sampled_from(["q35", "pc-q35-7.2"])),
-        cpu_mode=draw(st.none() | st.just("maximum")),
+        cpu=draw(cpus),
         firmware=draw(
             st.just(FirmwareXml(uefi=False)) | st.builds(FirmwareXml, uefi=st.just(True), nvram=st.none() | names)
         ),

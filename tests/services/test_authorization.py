@@ -41,6 +41,7 @@ OPERATES = {
     *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
     *("systems.serial_log", "tasks.cancel", "media.insert", "media.eject", "media.update"),
+    *("bios.update", "bios.reset"),
     *("events.submit_test", "subscriptions.create"),
 }
 OWN_ONLY = {

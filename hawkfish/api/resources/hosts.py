@@ -104,6 +104,8 @@ def _facts(facts: HostFacts) -> dict[str, Any]:
         "VirtualisationReason": facts.virtualisation_reason,
         "Capabilities": sorted(facts.capabilities),
         "Firmwares": sorted(facts.firmwares),
+        "CPUModels": list(facts.cpu_models),
+        "NestedVirtualization": facts.nested_virtualisation,
         "Networks": list(facts.networks),
         "Bridges": list(facts.bridges),
         "Warnings": list(facts.warnings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import falcon
 
@@ -27,7 +28,7 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
     """The Manager of a system: HawkFish itself, in the place of a BMC."""
     identity = str(system.id)
     address = f"{links.MANAGERS}/{identity}"
-    body = {
+    body: dict[str, Any] = {
         "@odata.id": address,
         "@odata.type": "#Manager.v1_24_0.Manager",
         "Id": identity,
@@ -58,6 +59,8 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
     }
     if drives_of(system):
         body["VirtualMedia"] = {"@odata.id": f"{links.MANAGERS}/{identity}/VirtualMedia"}
+    if system.manager_reset_at is not None:
+        body["LastResetTime"] = timestamp(system.manager_reset_at)
     return Document(body, system.version)
 
 

@@ -9,9 +9,13 @@ import falcon
 
 from hawkfish.api import links, schema_files
 from hawkfish.api.documents import Document, dump, send
+from hawkfish.api.links import described_by
 from hawkfish.api.resources.base import Address, Collection, Resource, paged
+from hawkfish.api.resources.bios import REGISTRY_FILE as BIOS_REGISTRY_FILE
+from hawkfish.api.resources.bios import attribute_registry
 from hawkfish.api.resources.service_root import SCHEMAS
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.bios import REGISTRY as BIOS_REGISTRY
 from hawkfish.domain.messages import HAWKFISH, OWN_MESSAGES, OwnMessage
 from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.errors import NotFound
@@ -24,8 +28,10 @@ REGISTRIES = {
     "ManagerEvent.1.0": "ManagerEvent.1.0.0",
     "ResourceEvent.1.4": "ResourceEvent.1.4.3",
     "TaskEvent.1.0": "TaskEvent.1.0.5",
+    BIOS_REGISTRY: None,
 }
-"""Message registries with the file that DMTF publishes of each; None for our own."""
+"""Registries of messages and of attributes with the file that DMTF publishes of each; None for our own."""
+OWN_FILES = {HAWKFISH: REGISTRY_FILE, BIOS_REGISTRY: BIOS_REGISTRY_FILE}
 
 
 @dataclass(frozen=True)
@@ -145,14 +151,16 @@ class CsdlResource(Resource):
 def registry_document(name: str) -> Document:
     """A MessageRegistryFile."""
     published = REGISTRIES[name]
-    location = {"Language": "en", "Uri": f"{links.REGISTRIES}/{HAWKFISH}/{REGISTRY_FILE}"}
-    if published is not None:
+    kind = "Attribute" if name == BIOS_REGISTRY else "Message"
+    if published is None:
+        location = {"Language": "en", "Uri": f"{links.REGISTRIES}/{name}/{OWN_FILES[name]}"}
+    else:
         location = {"Language": "en", "PublicationUri": f"https://redfish.dmtf.org/registries/{published}.json"}
     body = {
         "@odata.id": f"{links.REGISTRIES}/{name}",
         "@odata.type": "#MessageRegistryFile.v1_1_5.MessageRegistryFile",
         "Id": name,
-        "Name": f"Message registry {name.partition('.')[0]}",
+        "Name": f"{kind} registry {name.partition('.')[0]}",
         "Registry": name,
         "Languages": ["en"],
         "Location": [location],
@@ -197,16 +205,17 @@ class RegistryResource(Resource):
 
 
 class RegistryFileResource(Resource):
-    """Our own message registry."""
+    """A registry of our own."""
 
     shapeable = False
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, registry: str, file: str) -> None:
         """Sends the file."""
-        if (registry, file) != (HAWKFISH, REGISTRY_FILE):
+        if OWN_FILES.get(registry) != file:
             raise NotFound(f"There is no registry {file}; see {links.REGISTRIES}.", kind="MessageRegistry", id=file)
-        resp.set_header("Link", f"<{schema_files.DMTF}/MessageRegistry.v1_7_0.json>; rel=describedby")
-        resp.data = dump(own_registry())
+        content = own_registry() if registry == HAWKFISH else attribute_registry()
+        resp.set_header("Link", described_by(content["@odata.type"]) or "")
+        resp.data = dump(content)
 
 
 def own_registry() -> dict[str, Any]:

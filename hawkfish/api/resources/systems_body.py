@@ -42,6 +42,7 @@ def system_document(system: System) -> Document:
         "ProcessorSummary": {"Count": 1, "CoreCount": system.vcpus, "LogicalProcessorCount": system.vcpus},
         "MemorySummary": {"TotalSystemMemoryGiB": in_gib(system.memory_mib)},
         "Boot": _boot(system, address),
+        "Bios": {"@odata.id": f"{address}/Bios"},
         **{part: {"@odata.id": f"{address}/{part}"} for part in PARTS},
         "Links": {"Chassis": [link(links.CHASSIS, identity)], "ManagedBy": [link(links.MANAGERS, identity)]},
         "Actions": _actions(system, address),

@@ -214,19 +214,20 @@ class Part(fields.Nested):
 
 
 class Labels(Strict[dict[str, str]]):
-    """A flat object of strings."""
+    """A flat object of strings, which `what` names in messages."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, what: str = "label", **kwargs: Any) -> None:
         super().__init__(error_messages=_messages("an object of strings"), **kwargs)
+        self.what = what
 
     def _check(self, value: Any) -> dict[str, str]:
         if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
             raise wrong_type(value, "an object of strings")
         if len(value) > LABELS_LIMIT or any(_too_long(part) for pair in value.items() for part in pair):
-            rule = f"takes {LABELS_LIMIT} labels, whose names and values have at most {LABEL_LENGTH} characters"
+            rule = f"takes {LABELS_LIMIT} {self.what}s, whose names and values have at most {LABEL_LENGTH} characters"
             raise fail(errors.PropertyOutOfRange, rule, len(value))
         if "" in value:
-            raise fail(errors.PropertyInvalidFormat, "must not hold a label without a name", "")
+            raise fail(errors.PropertyInvalidFormat, f"must not hold a {self.what} without a name", "")
         return dict(value)
 
 

@@ -260,6 +260,8 @@ class ShownFacts(ShownSchema):
     VirtualisationReason = _text("Why they run so.")
     Capabilities = _texts("What it can do.")
     Firmwares = _texts("The kinds of firmware that it offers.")
+    CPUModels = _texts("What the processors of machines can be like, the usual first.")
+    NestedVirtualization = _truth("Whether processors of machines can be told to run machines themselves, or not to.")
     Networks = _texts("The networks that machines can hang on.")
     Bridges = _texts("The bridges that machines can hang on.")
     Warnings = _texts("What is not as it should be.")
@@ -442,9 +444,19 @@ class ShownAuditRecord(ShownSchema):
     Details = fields.List(fields.Nested(ShownAuditFact), **_says("What else was written down."))
 
 
+class ShownBios(ShownSchema):
+    """What HawkFish says of a BIOS beyond Bios."""
+
+    namespace = "HawkFishBios"
+    type_name = "Bios"
+
+    CPUModels = _texts("The values that the attribute CpuModel takes on the system's host, the usual one first.")
+
+
 SHOWN: tuple[type[ShownSchema], ...] = (
     ShownAuditRecord,
     ShownDelivery,
+    ShownBios,
     ShownDrive,
     ShownEthernetInterface,
     ShownEventDestination,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hawkfish.domain.machines import BootDevice, MachineSpec
 
+CPU_MODELS = ("simulated", "simulated-small", "simulated-large")
+"""What the processors of simulated machines can be called."""
+
 Candidate = tuple[BootDevice, str | None]
 """A kind of device, and what of it would be booted from; None where there is nothing."""
 
@@ -20,7 +23,7 @@ def boot_candidates(spec: MachineSpec, first: BootDevice | None) -> list[Candida
 
 def _in_order(spec: MachineSpec, first: BootDevice | None) -> list[tuple[BootDevice, str | None, str | None]]:
     """Kind and id of each device, and what of it is booted from."""
-    groups = list(spec.boot_order)
+    groups = [kind for kind in spec.boot_order if spec.setup.network_boot or kind is not BootDevice.NETWORK]
     if first is not None and first not in groups:
         groups = [first, *groups]
     by_group = [device for kind in groups for device in _devices(spec, kind) or [(kind, None, None)]]
@@ -45,6 +48,8 @@ def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
         "SIMULATED machine: no instruction is executed, no disk is read.",
         f"HawkFish simulated {spec.firmware.value} firmware, machine {spec.name} ({spec.id})",
         f"Processors: {spec.vcpus}  Memory: {spec.memory_mib} MiB",
+        f"Processor model: {spec.setup.cpu_model or CPU_MODELS[0]}",
+        f"Nested virtualisation: {spec.setup.nested_virtualisation.value}",
     ]
     for kind, name in candidates:
         if name is not None:

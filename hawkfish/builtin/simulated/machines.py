@@ -493,6 +493,7 @@ def _observation(machine: Machine) -> MachineObservation:
         disk_ids=tuple(disk.id for disk in spec.disks),
         mac_addresses=tuple(interface.mac_address for interface in spec.network_interfaces),
         media=tuple((drive.id, _address(drive.medium)) for drive in spec.drives),
+        setup=spec.setup,
         boot_devices=guest.boot_devices(spec, run.override if run and not run.override_once else None),
     )
 

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from hawkfish.builtin.simulated import screen
 from hawkfish.builtin.simulated.codec import Decoder, parameter_decoders
 from hawkfish.builtin.simulated.faults import Fault, Faults
+from hawkfish.builtin.simulated.guest import CPU_MODELS
 from hawkfish.builtin.simulated.machines import HostMachines
 from hawkfish.builtin.simulated.settings import CAPABILITIES
 from hawkfish.builtin.simulated.volumes import HostVolumes
@@ -73,7 +74,9 @@ class MachineOperations:
             memory_mib=settings.memory_mib,
             virtualisation=Virtualisation.SIMULATED,
             virtualisation_reason="Nothing is executed: machines of this host are simulated.",
-            cpu_model="simulated",
+            cpu_model=CPU_MODELS[0],
+            cpu_models=CPU_MODELS,
+            nested_virtualisation=True,
             host_uuid=str(uuid5(NAMESPACE_URL, f"simulated:///{self._host}")),
             capabilities=CAPABILITIES - set(settings.lacks),
             firmwares=frozenset(Firmware) if settings.firmware is None else frozenset({settings.firmware}),
@@ -88,10 +91,21 @@ class MachineOperations:
         return self._machines.observe(machine_id)
 
     def define_machine(self, spec: MachineSpec) -> MachineObservation:  # noqa: D102
+        self._check_setup(spec)
         return self._machines.define(spec, self._installation)
 
     def define_machines(self, specs: tuple[MachineSpec, ...]) -> tuple[MachineObservation, ...]:  # noqa: D102
+        for spec in specs:
+            self._check_setup(spec)
         return self._machines.define_many(specs, self._installation)
+
+    def _check_setup(self, spec: MachineSpec) -> None:
+        if spec.setup.cpu_model and spec.setup.cpu_model not in CPU_MODELS:
+            raise NotSupported(
+                f"Host {self._host} has no processors {spec.setup.cpu_model!r} for machine {spec.name}; it has: "
+                f"{', '.join(CPU_MODELS)}.",
+                operation="define",
+            )
 
     def remove_machine(self, machine_id: UUID) -> None:  # noqa: D102
         self._machines.remove(machine_id, self._installation)

@@ -57,6 +57,10 @@ class SystemRow(Base):
     boot_enabled: Mapped[BootOverrideEnabled] = mapped_column(enum_by_value(BootOverrideEnabled, "boot_enabled"))
     boot_device: Mapped[BootDevice | None] = mapped_column(enum_by_value(BootDevice, "boot_device"))
     boot_order: Mapped[Json | None]
+    setup: Mapped[Json | None]
+    setup_applied_at: Mapped[Instant | None]
+    setup_failure: Mapped[str] = mapped_column(Text, default="", server_default="")
+    manager_reset_at: Mapped[Instant | None]
     power_state: Mapped[PowerState | None] = mapped_column(enum_by_value(PowerState, "power_state"))
     power_transition: Mapped[PowerState | None] = mapped_column(enum_by_value(PowerState, "power_transition"))
     power_task_id: Mapped[str | None] = mapped_column(String(36))

@@ -54,7 +54,7 @@ def facts_from_json(values: Mapping[str, Any]) -> HostFacts:
     known["virtualisation"] = Virtualisation(known["virtualisation"])
     known["capabilities"] = frozenset(ComputeCapability(item) for item in known.get("capabilities", ()))
     known["firmwares"] = frozenset(Firmware(item) for item in known.get("firmwares", ()))
-    for key in ("networks", "bridges", "warnings"):
+    for key in ("cpu_models", "networks", "bridges", "warnings"):
         known[key] = tuple(known.get(key, ()))
     return HostFacts(**known)
 

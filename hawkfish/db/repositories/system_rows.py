@@ -15,6 +15,7 @@ from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
     Bridge,
     Firmware,
+    FirmwareSetup,
     MachineFacts,
     NamedNetwork,
     NetworkAttachment,
@@ -139,6 +140,8 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         architecture="" if facts is None else facts.architecture,
         capabilities=frozenset() if facts is None else facts.capabilities,
         firmwares=frozenset() if facts is None else facts.firmwares,
+        cpu_models=() if facts is None else facts.cpu_models,
+        nests=facts is not None and facts.nested_virtualisation,
         vcpus=row.vcpus,
         memory_mib=row.memory_mib,
         firmware=row.firmware,
@@ -153,6 +156,10 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         profile=profile,
         boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
         boot_order=tuple(row.boot_order or ()),
+        setup=FirmwareSetup.of(row.setup),
+        setup_applied_at=row.setup_applied_at,
+        setup_failure=row.setup_failure,
+        manager_reset_at=row.manager_reset_at,
         power_state=shown_power(row),
         run_id=row.run_id,
         observed=None if row.observed is None else facts_of_machine(row.observed),
@@ -170,6 +177,7 @@ def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
     for name in ("disk_ids", "mac_addresses"):
         given[name] = tuple(given[name])
     given["firmware"] = None if given.get("firmware") is None else Firmware(given["firmware"])
+    given["setup"] = None if given.get("setup") is None else FirmwareSetup.of(given["setup"])
     return MachineFacts(**given)
 
 

@@ -19,7 +19,7 @@ import libvirt
 from hawkfish.domain.machines import StartOptions
 from hawkfish.errors import BackendError
 from hawkfish_libvirt.guest import Guest
-from hawkfish_libvirt.layout import with_boot_first
+from hawkfish_libvirt.layout import setup_of, with_boot_first
 from hawkfish_libvirt.machine_xml import DiskXml, InterfaceXml, MachineXml, Run, edit_for_start
 
 MECHANISM = (
@@ -43,6 +43,7 @@ def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
         once=override is not None and options.once,
         starting=True,
         boot_devices=(definition if options.once else machine).boot_devices,
+        setup=setup_of(definition),
     )
     raw.createXML(edit_for_start(text, machine, run), libvirt.VIR_DOMAIN_START_PAUSED)
     _let_run(guest, definition, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from xml.etree import ElementTree as ET
 
 from hawkfish_libvirt.xml_tools import attribute, parse_text
 
@@ -43,12 +44,19 @@ def _qemu_user(text: str) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatorCapabilities:
-    """The parts of `virConnectGetDomainCapabilities` that matter here."""
+    """The parts of `virConnectGetDomainCapabilities` that matter here.
+
+    Attributes:
+        cpu_models: Named models that processors of guests can be here.
+        nested_feature: The feature that lets guests run guests, where they can have it.
+    """
 
     emulator: str
     machine_type: str
     uefi: bool
     cpu_modes: frozenset[str]
+    cpu_models: tuple[str, ...]
+    nested_feature: str | None
 
     @classmethod
     def parse(cls, text: str) -> EmulatorCapabilities:
@@ -61,7 +69,26 @@ class EmulatorCapabilities:
             machine_type=root.findtext("machine", ""),
             uefi="efi" in firmwares,
             cpu_modes=frozenset(modes),
+            cpu_models=tuple(
+                sorted(
+                    item.text or ""
+                    for item in root.findall("cpu/mode[@name='custom']/model")
+                    if item.get("usable") == "yes"
+                )
+            ),
+            nested_feature=_nested_feature(root.find("cpu/mode[@name='host-model']")),
         )
+
+
+def _nested_feature(host_model: ET.Element | None) -> str | None:
+    """What the host's own model, as guests can have it, says of `vmx` and `svm`; models of AMD have the latter in themselves."""
+    if host_model is None:
+        return None
+    policies = {item.get("name"): item.get("policy") for item in host_model.findall("feature")}
+    if "vmx" in policies:
+        return "vmx" if policies["vmx"] == "require" else None
+    amd = host_model.findtext("vendor") == "AMD"
+    return "svm" if policies.get("svm", "require" if amd else "") == "require" else None
 
 
 def pool_path(text: str) -> str:

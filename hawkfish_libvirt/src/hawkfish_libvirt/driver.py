@@ -17,11 +17,12 @@ from hawkfish.domain.machines import (
     MachineEvent,
     MachineObservation,
     MachineSpec,
+    NestedVirtualisation,
     Screenshot,
     StartOptions,
 )
 from hawkfish.domain.storage import ConnectionInfo
-from hawkfish.errors import AlreadyExists, Conflict, MachineNotFound, NotFound
+from hawkfish.errors import AlreadyExists, Conflict, MachineNotFound, NotFound, NotSupported
 from hawkfish.plugins.compute import (
     ComputeDriver,
     SupportsBootOverride,
@@ -42,7 +43,7 @@ from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.layout import Platform, build_machine
 from hawkfish_libvirt.machine_xml import MachineXml
 from hawkfish_libvirt.media import change_medium
-from hawkfish_libvirt.probe import HostProbe
+from hawkfish_libvirt.probe import HostProbe, cpu_models, emulator_capabilities
 from hawkfish_libvirt.serial_log import SerialLogs
 from hawkfish_libvirt.storage import LibvirtStorage
 
@@ -119,12 +120,11 @@ class LibvirtDriver(
         """See `ComputeDriver`."""
         with self._probe_lock:
             virt_type = self._probe.virtualisation().value
-        platform = Platform(virt_type=virt_type, machine_type=self._machine_type)
         serial_log = self._logs.prepare(spec.id) if spec.serial else None
 
         def run(raw: libvirt.virConnect) -> MachineObservation:
             old = self._own_definition(raw, spec)
-            machine = build_machine(spec, platform, serial_log, old)
+            machine = build_machine(spec, self._platform(raw, virt_type, spec), serial_log, old)
             guest = Guest(raw, raw.defineXML(machine.build()))
             if guest.is_active:
                 guest.stamp_running(spec.stamp)
@@ -133,6 +133,26 @@ class LibvirtDriver(
         return self._host.machines.call(
             f"Defining machine {spec.name}", run, self._host.timeout, subject=str(spec.id), owner=str(spec.id)
         )
+
+    def _platform(self, raw: libvirt.virConnect, virt_type: str, spec: MachineSpec) -> Platform:
+        """What the guest is to run on; the host is asked only where the machine is not to be as usual.
+
+        Raises:
+            NotSupported: The host has no such processors.
+        """
+        platform = Platform(virt_type=virt_type, machine_type=self._machine_type)
+        setup = spec.setup
+        if not setup.cpu_model and setup.nested_virtualisation is NestedVirtualisation.AUTO:
+            return platform
+        emulator = emulator_capabilities(raw, virt_type)
+        known = cpu_models(virt_type, emulator)
+        if setup.cpu_model and setup.cpu_model not in known:
+            raise NotSupported(
+                f"Host {self._host.name} has no processors {setup.cpu_model!r} for machine {spec.name}; it has: "
+                f"{', '.join(known)}.",
+                operation="define",
+            )
+        return replace(platform, nested_feature=emulator.nested_feature)
 
     def remove_machine(self, machine_id: UUID) -> None:
         """See `ComputeDriver`."""

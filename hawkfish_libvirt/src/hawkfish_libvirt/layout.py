@@ -14,14 +14,16 @@ from hawkfish.domain.machines import (
     DriveKind,
     DriveSpec,
     Firmware,
+    FirmwareSetup,
     MachineObservation,
     MachineSpec,
     NamedNetwork,
+    NestedVirtualisation,
     NetworkInterfaceSpec,
     PowerState,
 )
 from hawkfish.errors import InvalidRequest, NotSupported
-from hawkfish_libvirt.machine_xml import DiskXml, FirmwareXml, InterfaceXml, MachineXml, own_alias
+from hawkfish_libvirt.machine_xml import CpuXml, DiskXml, FirmwareXml, InterfaceXml, MachineXml, own_alias
 from hawkfish_libvirt.source_xml import source_of
 
 _ALIAS_FORM = re.compile(r"[A-Za-z0-9_-]+")
@@ -36,11 +38,13 @@ class Platform:
     Attributes:
         virt_type: `kvm` or `qemu`.
         machine_type: QEMU's machine type for new machines.
+        nested_feature: The feature of processors that lets guests run guests, where the host can give it.
     """
 
     virt_type: str
     machine_type: str = "q35"
     architecture: str = "x86_64"
+    nested_feature: str | None = None
 
     @property
     def cpu_mode(self) -> str:
@@ -70,7 +74,7 @@ def build_machine(spec: MachineSpec, platform: Platform, serial_log: str | None,
         virt_type=platform.virt_type,
         architecture=platform.architecture,
         machine_type=old.machine_type if old and old.machine_type else platform.machine_type,
-        cpu_mode=platform.cpu_mode,
+        cpu=_cpu(spec, platform),
         firmware=_firmware(spec, old),
         stamp=spec.stamp,
         disks=disks,
@@ -82,7 +86,12 @@ def build_machine(spec: MachineSpec, platform: Platform, serial_log: str | None,
     )
     if old is not None:
         machine = _with_addresses_of(machine, old)
-    return with_boot_order(machine, spec.boot_order, spec.boot_devices)
+    groups, devices = spec.boot_order, spec.boot_devices
+    if not spec.setup.network_boot:
+        interfaces = {item.id for item in spec.network_interfaces}
+        groups = tuple(group for group in groups if group is not BootDevice.NETWORK)
+        devices = tuple(device for device in devices if device not in interfaces)
+    return with_boot_order(machine, groups, devices)
 
 
 def build_disk(spec: DiskSpec, machine: MachineXml) -> DiskXml:
@@ -141,6 +150,42 @@ def devices_of(machine: MachineXml, group: BootDevice) -> tuple[DiskXml, ...] | 
     return tuple(item for item in machine.disks if item.device == kind and item.bus != "usb")
 
 
+HOST_MODEL = "host-model"
+
+
+def _cpu(spec: MachineSpec, platform: Platform) -> CpuXml:
+    wanted, nested = spec.setup.cpu_model, spec.setup.nested_virtualisation
+    if nested is not NestedVirtualisation.AUTO and platform.nested_feature is None:
+        raise NotSupported(
+            f"The host cannot let the processors of machine {spec.name} run machines themselves, or keep them from it.",
+            operation="nested virtualisation",
+        )
+    mode, name = wanted or platform.cpu_mode, None
+    if mode not in {platform.cpu_mode, HOST_MODEL}:
+        mode, name = "custom", wanted
+    return CpuXml(
+        mode=mode,
+        name=name,
+        nested=None if nested is NestedVirtualisation.AUTO else platform.nested_feature,
+        nested_enabled=nested is NestedVirtualisation.ENABLED,
+    )
+
+
+def setup_of(definition: MachineXml) -> FirmwareSetup:
+    """What a definition says beside the devices."""
+    cpu = definition.cpu
+    model = cpu.name or cpu.mode or ""
+    nested = NestedVirtualisation.AUTO
+    if cpu.nested is not None:
+        nested = NestedVirtualisation.ENABLED if cpu.nested_enabled else NestedVirtualisation.DISABLED
+    interfaces = definition.interfaces
+    return FirmwareSetup(
+        cpu_model="" if model == Platform(virt_type=definition.virt_type).cpu_mode else model,
+        nested_virtualisation=nested,
+        network_boot=not interfaces or any(item.boot_order is not None for item in interfaces),
+    )
+
+
 def observe_machine(machine: MachineXml, power_state: PowerState, run_id: str | None) -> MachineObservation:
     """What core is told of a domain."""
     # The XML of a running domain has the order that it was started with, which an override may have been.
@@ -162,6 +207,7 @@ def observe_machine(machine: MachineXml, power_state: PowerState, run_id: str | 
             if item.device in {"cdrom", "floppy"}
         ),
         boot_devices=run_order or machine.boot_devices,
+        setup=(machine.run.setup if run_id is not None and machine.run else None) or setup_of(machine),
     )
 
 

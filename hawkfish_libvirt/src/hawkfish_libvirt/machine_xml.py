@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
-from hawkfish.domain.machines import MachineStamp
+from hawkfish.domain.machines import FirmwareSetup, MachineStamp, NestedVirtualisation
 from hawkfish_libvirt.source_xml import Source, build_source, parse_source
 from hawkfish_libvirt.xml_tools import add, attribute, parse_text, to_text
 
@@ -19,6 +19,9 @@ PREFIX = "hawkfish"
 ET.register_namespace(PREFIX, NAMESPACE)
 
 _PCI_PORTS = 12
+
+NESTED_FEATURES = ("vmx", "svm")
+"""What Intel's and AMD's processors call the ability to run machines."""
 
 Address = tuple[tuple[str, str], ...]
 """Attributes of an `<address>` element: where libvirt has put a device; kept when a machine is redefined."""
@@ -34,6 +37,7 @@ class Run:
         once: The override must be taken back as soon as firmware has read it.
         starting: Its processors have not been let run yet; paused with this, its start was interrupted.
         boot_devices: Ids of devices in the order in which the next reset of this run tries them.
+        setup: What the definition said of it at its start; libvirt rewrites some of that in the XML of a running machine.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Run:
     once: bool = False
     starting: bool = False
     boot_devices: tuple[str, ...] = ()
+    setup: FirmwareSetup | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +176,42 @@ class FirmwareXml:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CpuXml:
+    """The processors' model; `name` where the mode is `custom`, `nested` the feature that lets guests run guests."""
+
+    mode: str | None = None
+    name: str | None = None
+    nested: str | None = None
+    nested_enabled: bool = False
+
+    def build(self, cores: int) -> ET.Element:
+        """The `<cpu>` element."""
+        element = ET.Element("cpu", {"mode": self.mode} if self.mode else {})
+        if self.name:
+            element.set("match", "exact")
+            add(element, "model", text=self.name, fallback="forbid")
+        add(element, "topology", sockets="1", cores=str(cores), threads="1")
+        if self.nested:
+            add(element, "feature", policy="require" if self.nested_enabled else "disable", name=self.nested)
+        return element
+
+    @classmethod
+    def parse(cls, element: ET.Element | None) -> CpuXml:
+        """Reads a `<cpu>` element."""
+        if element is None:
+            return cls()
+        policies = {item.get("name"): item.get("policy") for item in element.findall("feature")}
+        nested = next((name for name in NESTED_FEATURES if name in policies), None)
+        mode = element.get("mode")
+        return cls(
+            mode=mode,
+            name=element.findtext("model") if mode == "custom" else None,
+            nested=nested,
+            nested_enabled=policies.get(nested) in {"require", "force"},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MachineXml:
     """A whole `<domain>`."""
 
@@ -181,7 +222,7 @@ class MachineXml:
     virt_type: str = "qemu"
     architecture: str = "x86_64"
     machine_type: str = "q35"
-    cpu_mode: str | None = None
+    cpu: CpuXml = field(default_factory=CpuXml)
     firmware: FirmwareXml = field(default_factory=lambda: FirmwareXml(uefi=False))
     stamp: MachineStamp | None = None
     run: Run | None = None
@@ -239,8 +280,7 @@ class MachineXml:
         features = add(root, "features")
         add(features, "acpi")
         add(features, "apic")
-        cpu = add(root, "cpu", **({"mode": self.cpu_mode} if self.cpu_mode else {}))
-        add(cpu, "topology", sockets="1", cores=str(self.vcpus), threads="1")
+        root.append(self.cpu.build(self.vcpus))
         add(root, "clock", offset="utc")
         add(root, "on_poweroff", text="destroy")
         add(root, "on_reboot", text="restart")
@@ -275,7 +315,6 @@ class MachineXml:
         stamp, run = parse_metadata(root.find(f"metadata/{{{NAMESPACE}}}machine"))
         system_type = root.find("os/type")
         serial_log = attribute(root, "devices/serial/log", "file")
-        cpu = root.find("cpu")
         return cls(
             id=UUID(root.findtext("uuid", "")),
             name=root.findtext("name", ""),
@@ -284,7 +323,7 @@ class MachineXml:
             virt_type=root.get("type", ""),
             architecture=(system_type.get("arch") if system_type is not None else None) or "",
             machine_type=(system_type.get("machine") if system_type is not None else None) or "",
-            cpu_mode=cpu.get("mode") if cpu is not None else None,
+            cpu=CpuXml.parse(root.find("cpu")),
             firmware=_parse_firmware(root),
             stamp=stamp,
             run=run,
@@ -328,6 +367,9 @@ def _run_attributes(run: Run) -> dict[str, str]:
     attributes = {"run": run.id, "starting": "yes" if run.starting else "no"}
     if run.boot_devices:
         attributes["boot"] = " ".join(run.boot_devices)
+    if run.setup is not None:
+        nested, network = run.setup.nested_virtualisation.value, "yes" if run.setup.network_boot else "no"
+        attributes |= {"cpu": run.setup.cpu_model, "nested": nested, "network-boot": network}
     if run.override:
         attributes |= {"override": run.override, "once": "yes" if run.once else "no"}
     return attributes
@@ -352,8 +394,20 @@ def parse_metadata(element: ET.Element | None) -> tuple[MachineStamp | None, Run
             once=element.get("once") == "yes",
             starting=element.get("starting") == "yes",
             boot_devices=tuple(element.get("boot", "").split()),
+            setup=_parse_setup(element),
         )
     return stamp, run
+
+
+def _parse_setup(element: ET.Element) -> FirmwareSetup | None:
+    nested = element.get("nested", "")
+    if nested not in set(NestedVirtualisation):
+        return None  # started by a version that did not know of it
+    return FirmwareSetup(
+        cpu_model=element.get("cpu", ""),
+        nested_virtualisation=NestedVirtualisation(nested),
+        network_boot=element.get("network-boot") != "no",
+    )
 
 
 def own_alias(name: str) -> str:

@@ -14,7 +14,7 @@ from hawkfish.errors import NotSupported
 from hawkfish_libvirt import kvm_proof
 from hawkfish_libvirt.capabilities import EmulatorCapabilities, HostCapabilities, is_bridge, network_bridge
 from hawkfish_libvirt.host import LibvirtHost
-from hawkfish_libvirt.layout import Platform
+from hawkfish_libvirt.layout import HOST_MODEL, Platform
 from hawkfish_libvirt.plugin import PROVIDES
 from hawkfish_libvirt.storage import LibvirtStorage
 
@@ -39,7 +39,7 @@ class HostProbe:
 
         def ask(raw: libvirt.virConnect) -> HostFacts:
             host = HostCapabilities.parse(raw.getCapabilities())
-            emulator = _emulator(raw, virtualisation.value)
+            emulator = emulator_capabilities(raw, virtualisation.value)
             cpus = raw.getInfo()[2]
             memory_kib = raw.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"]
             networks = raw.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
@@ -56,6 +56,8 @@ class HostProbe:
                 host_uuid=host.uuid,
                 capabilities=PROVIDES,
                 firmwares=frozenset({Firmware.BIOS, Firmware.UEFI} if emulator.uefi else {Firmware.BIOS}),
+                cpu_models=cpu_models(virtualisation.value, emulator),
+                nested_virtualisation=emulator.nested_feature is not None,
                 networks=tuple(sorted(network.name() for network in networks)),
                 bridges=tuple(sorted({name for name in found if name})),
                 data_dir=str(self._data_dir),
@@ -101,7 +103,19 @@ class HostProbe:
         return tuple(warnings)
 
 
-def _emulator(raw: libvirt.virConnect, virt_type: str) -> EmulatorCapabilities:
+def cpu_models(virt_type: str, emulator: EmulatorCapabilities) -> tuple[str, ...]:
+    """What processors can be like, the usual first."""
+    usual = Platform(virt_type=virt_type).cpu_mode
+    named = (*((HOST_MODEL,) if HOST_MODEL in emulator.cpu_modes else ()), *emulator.cpu_models)
+    return (usual, *(name for name in named if name != usual))
+
+
+def emulator_capabilities(raw: libvirt.virConnect, virt_type: str) -> EmulatorCapabilities:
+    """What the host's emulator offers to machines of that virtualisation.
+
+    Raises:
+        NotSupported: It runs none of them.
+    """
     try:
         return EmulatorCapabilities.parse(raw.getDomainCapabilities(None, None, "q35", virt_type, 0))
     except libvirt.libvirtError as error:

@@ -20,7 +20,15 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from hawkfish.domain.hosts import ComputeCapability, HostFacts, Virtualisation
-from hawkfish.domain.machines import Firmware, MachineObservation, MachineSpec, MachineStamp, PowerState, StartOptions
+from hawkfish.domain.machines import (
+    Firmware,
+    MachineObservation,
+    MachineSpec,
+    MachineStamp,
+    NestedVirtualisation,
+    PowerState,
+    StartOptions,
+)
 from hawkfish.errors import (
     AlreadyExists,
     BackendTimeout,
@@ -28,6 +36,7 @@ from hawkfish.errors import (
     ForeignObject,
     HostUnavailable,
     MachineNotFound,
+    NotSupported,
     PluginConfigInvalid,
 )
 from hawkfish.plugins.compute import ComputeDriver, SupportsPause
@@ -117,6 +126,8 @@ class ProcessDriver(ComputeDriver, SupportsPause):
             return self._observe(machine_id) if self._definition(machine_id).exists() else None
 
     def define_machine(self, spec: MachineSpec) -> MachineObservation:
+        if spec.setup.cpu_model or spec.setup.nested_virtualisation is not NestedVirtualisation.AUTO:
+            raise NotSupported(f"Processes on {self._name} have no processors of their own.", operation="define")
         with self._lock():
             if self._definition(spec.id).exists():
                 self._check_ours(spec.id)

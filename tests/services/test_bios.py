@@ -1,0 +1,145 @@
+"""BIOS attributes: asked for at any time, read by the next start, and never by a machine that runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.bios import future_attributes, present_attributes
+from hawkfish.domain.machines import Firmware, PowerState
+from hawkfish.domain.systems import ResetType, SystemChanges
+from hawkfish.errors import PreconditionFailed, PropertyNotInList, PropertyUnknown, SeveralErrors
+
+USUAL = {"BootMode": "Uefi", "CpuModel": "simulated", "NestedVirtualization": "Auto", "NetworkBoot": "Enabled"}
+OTHER = {
+    "BootMode": "LegacyBios",
+    "CpuModel": "simulated-small",
+    "NestedVirtualization": "Disabled",
+    "NetworkBoot": "Disabled",
+}
+
+
+def change(installation, system, **attributes):
+    installation.application.bios.update(SYSTEM_ACTOR, system.id, attributes)
+    return installation.get(system)
+
+
+def reset(installation, system, reset_type):
+    installation.done(installation.reset(system, reset_type))
+    return installation.get(system)
+
+
+def shown(system):
+    return present_attributes(system), future_attributes(system)
+
+
+@pytest.fixture
+def system(installation):
+    return installation.create(firmware=Firmware.UEFI)
+
+
+def test_what_is_asked_for_reads_back_at_once_and_is_there_with_the_next_start(installation, system):
+    assert shown(system) == (USUAL, USUAL)
+    changed = change(installation, system, **OTHER)
+    assert shown(changed) == (USUAL, OTHER)
+    assert installation.machine(system).firmware is Firmware.UEFI, "nothing is defined before the start"
+    started = reset(installation, system, ResetType.ON)
+    assert shown(started) == (OTHER, OTHER)
+    assert (started.setup_failure, started.setup_applied_at is None) == ("", False)
+    said = installation.serial(system)
+    assert "BIOS firmware" in said
+    assert "Processor model: simulated-small" in said
+    assert "Nested virtualisation: Disabled" in said
+    assert "Trying network" not in said
+
+
+def test_a_machine_that_runs_keeps_what_it_was_started_with(installation, system):
+    running = installation.start(system)
+    changed = change(installation, system, CpuModel="simulated-large")
+    assert installation.machine(system).run_id == running.run_id
+    assert shown(changed) == (USUAL, USUAL | {"CpuModel": "simulated-large"})
+    # A reset that would not read the definition anew is a stop and a start, and says so by its run.
+    now = reset(installation, system, ResetType.FORCE_RESTART)
+    assert now.run_id != running.run_id
+    assert present_attributes(now)["CpuModel"] == "simulated-large"
+    assert reset(installation, system, ResetType.FORCE_RESTART).run_id == now.run_id
+
+
+def test_a_start_has_what_was_accepted_before_it(installation, system):
+    change(installation, system, CpuModel="simulated-small")
+    installation.control.fail("start_machine", kind=FaultKind.HANG)
+    start = installation.reset(system, ResetType.ON)
+    change(installation, system, CpuModel="simulated-large")
+    installation.control.clear_faults()
+    installation.done(start)
+    now = installation.get(system)
+    assert (present_attributes(now)["CpuModel"], future_attributes(now)["CpuModel"]) == (
+        "simulated-small",
+        "simulated-large",
+    )
+
+
+def test_a_start_that_fails_tells_why_and_the_next_one_ends_that(installation, system):
+    change(installation, system, CpuModel="simulated-small")
+    installation.control.fail("define_machine")
+    installation.failed(installation.reset(system, ResetType.ON))
+    failed = installation.get(system)
+    assert failed.setup_failure
+    assert failed.setup_applied_at is not None
+    assert shown(failed) == (USUAL, USUAL | {"CpuModel": "simulated-small"})
+    assert installation.machine(system).power_state is PowerState.OFF
+    now = reset(installation, system, ResetType.ON)
+    assert (now.setup_failure, present_attributes(now)["CpuModel"]) == ("", "simulated-small")
+
+
+def test_the_boot_mode_is_that_of_the_boot_of_the_system(installation, system):
+    changed = change(installation, system, BootMode="LegacyBios")
+    assert changed.firmware is Firmware.BIOS
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(firmware=Firmware.UEFI))
+    assert future_attributes(installation.get(system))["BootMode"] == "Uefi"
+
+
+def test_a_reset_gives_the_usual_values_and_leaves_the_boot_mode(installation, system):
+    change(installation, system, **OTHER)
+    reset(installation, system, ResetType.ON)
+    installation.application.bios.reset(SYSTEM_ACTOR, system.id)
+    wanted = USUAL | {"BootMode": "LegacyBios"}
+    assert shown(installation.get(system)) == (OTHER, wanted)
+    assert shown(reset(installation, system, ResetType.POWER_CYCLE)) == (wanted, wanted)
+
+
+def test_other_changes_of_the_definition_keep_what_was_set(installation, system):
+    change(installation, system, CpuModel="simulated-small")
+    reset(installation, system, ResetType.ON)
+    installation.done(installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(memory_mib=256)))
+    assert present_attributes(reset(installation, system, ResetType.POWER_CYCLE))["CpuModel"] == "simulated-small"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error"),
+    [
+        ({"CpuModel": "EPYC-of-nowhere"}, PropertyNotInList),
+        ({"NetworkBoot": "enabled"}, PropertyNotInList),
+        ({"TurboMode": "Enabled"}, PropertyUnknown),
+        ({"TurboMode": "Enabled", "NetworkBoot": "x", "CpuModel": "simulated-small"}, SeveralErrors),
+    ],
+)
+def test_what_cannot_be_is_refused_as_a_whole(installation, system, attributes, error):
+    with pytest.raises(error):
+        change(installation, system, **attributes)
+    assert shown(installation.get(system)) == (USUAL, USUAL)
+
+
+def test_a_system_without_network_interfaces_has_no_network_boot(installation):
+    system = installation.create(network_interfaces=())
+    assert "NetworkBoot" not in future_attributes(system)
+    with pytest.raises(PropertyUnknown):
+        change(installation, system, NetworkBoot="Disabled")
+
+
+def test_a_lost_update_is_refused(installation, system):
+    bios = installation.application.bios
+    bios.update(SYSTEM_ACTOR, system.id, {"CpuModel": "simulated-small"}, system.version)
+    with pytest.raises(PreconditionFailed):
+        bios.update(SYSTEM_ACTOR, system.id, {"CpuModel": "simulated-large"}, system.version)
