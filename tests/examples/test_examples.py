@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from tests.serve.conftest import serve, until
+from tests.support.file_server import FileServer, Plan
+from tests.support.iso import iso
 
 __all__ = ["serve"]  # the fixture
 
@@ -35,6 +37,20 @@ def test_the_http_client(serve):
     result = run(EXAMPLES / "http_client.py", service.ready_file)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["from-http: On", "from-http: Off", "deleted"]
+
+
+def test_an_installation_from_an_iso(serve):
+    service = serve("--simulated-host", "lab:1").wait()
+    (member,) = service.get("/redfish/v1/Systems", auth=service.login).json()["Members"]
+    system = service.get(member["@odata.id"], auth=service.login).json()
+    with FileServer() as server:
+        server.plans["/installer.iso"] = Plan(iso("installer"))
+        url = server.url("/installer.iso")
+        result = run(EXAMPLES / "install_from_iso.py", service.ready_file, system["Name"], url)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{system['Name']}: On, boot override Disabled\n"
+    medium = service.get(f"{system['@odata.id']}/VirtualMedia/Cd", auth=service.login).json()
+    assert (medium["Image"], medium["Inserted"]) == (url, True)
 
 
 def test_a_gunicorn_of_ones_own(tmp_path):
