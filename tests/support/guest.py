@@ -30,14 +30,16 @@ def why_not() -> str | None:
     return None
 
 
-def guest_folder() -> Path:
-    """The folder with vmlinuz, initrd.img and guest.iso, made where it is not there yet."""
-    folder = CACHE / f"guest-{hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]}"
+def guest_folder(kernel: str | None = None) -> Path:
+    """The folder with vmlinuz, initrd.img and guest.iso, made where it is not there yet; `kernel` is a package of Debian's."""
+    name = "guest" if kernel is None else f"guest-{kernel}"
+    folder = CACHE / f"{name}-{hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]}"
     if not (folder / "guest.iso").exists():
         CACHE.mkdir(exist_ok=True)
         (CACHE / ".gitignore").write_text("*\n")
         making = CACHE / f"making-{os.getpid()}"
-        subprocess.run([str(SCRIPT), str(making)], check=True, capture_output=True, timeout=240)
+        options = [] if kernel is None else [kernel]
+        subprocess.run([str(SCRIPT), str(making), *options], check=True, capture_output=True, timeout=240)
         try:
             making.rename(folder)
         except OSError:  # another run was faster
