@@ -1,4 +1,4 @@
-"""Power and boot of systems."""
+"""Power of systems."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hawkfish.cli.each import EachCommand
 from hawkfish.cli.errors import CommandError, ExitCode
-from hawkfish.cli.systems import SystemWorkCommand, address_of, find_system
-from hawkfish.cli.tables import SYSTEM_DETAILS, reset_types, system_details
+from hawkfish.cli.systems import address_of, find_system
+from hawkfish.cli.tables import reset_types
 
 if TYPE_CHECKING:
     from hawkfish.cli.client import Reply
-
-BOOT_TARGETS = {"disk": "Hdd", "cd": "Cd", "network": "Pxe", "none": "None"}
 
 
 class PowerCommand(EachCommand):
@@ -93,49 +91,3 @@ class ResetSystems(PowerCommand):
             help="such as GracefulRestart or Nmi (default ForceRestart)",
         )
         return parser
-
-
-class BootSystem(SystemWorkCommand):
-    """Tell a system what to start from, or show what it was told.
-
-    Without a device and an option nothing is changed.
-    """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Adds the arguments."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME", help="name or UUID")
-        parser.add_argument("device", nargs="?", choices=sorted(BOOT_TARGETS), help="what to start from")
-        choice = parser.add_mutually_exclusive_group()
-        choice.add_argument("--once", action="store_true", help="at the next start only (default)")
-        choice.add_argument("--always", action="store_true", help="at every start")
-        choice.add_argument("--clear", action="store_true", help="back to the normal order")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
-        """Writes the boot override."""
-        system = find_system(self.client, parsed_args.name)
-        address = address_of(system)
-        boot = boot_override(parsed_args)
-        if boot is None:
-            return SYSTEM_DETAILS, system_details(system)
-        reply = self.client.patch(address, {"Boot": boot}, wait=parsed_args.wait)
-        return self.finish(reply, address, parsed_args)
-
-
-def boot_override(parsed_args: argparse.Namespace) -> dict[str, str] | None:
-    """The object Boot of the request; None to change nothing.
-
-    Raises:
-        CommandError: Options contradict each other.
-    """
-    if parsed_args.clear or parsed_args.device == "none":
-        if parsed_args.always or parsed_args.once or (parsed_args.clear and parsed_args.device not in {None, "none"}):
-            raise CommandError("The normal order takes neither a device nor --once or --always.", ExitCode.USAGE)
-        return {"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}
-    if parsed_args.device is None:
-        if parsed_args.once or parsed_args.always:
-            raise CommandError(f"Name a device: {', '.join(sorted(BOOT_TARGETS))}.", ExitCode.USAGE)
-        return None
-    enabled = "Continuous" if parsed_args.always else "Once"
-    return {"BootSourceOverrideEnabled": enabled, "BootSourceOverrideTarget": BOOT_TARGETS[parsed_args.device]}

@@ -7,7 +7,7 @@ from typing import Any
 
 from hawkfish.cli.output import GIB, MIB, Items, Pairs, Rows, Size, Words, YesNo
 
-BOOT_NAMES = {"None": "normal order", "Pxe": "network", "Hdd": "disk", "Cd": "cd"}
+BOOT_NAMES = {"None": "normal order", "Pxe": "network", "Hdd": "disk", "Cd": "cd", "Usb": "usb", "Floppy": "floppy"}
 
 SYSTEM_COLUMNS = ("Name", "ID", "Power", "State", "Host", "CPUs", "Memory")
 SYSTEM_DETAILS = (
@@ -49,6 +49,7 @@ HOST_DETAILS = (
     "Labels",
     "Warnings",
 )
+BOOT_DETAILS = ("Name", "ID", "Boot", "Mode", "Order", "Targets", "Modes")
 POOL_COLUMNS = ("Name", "ID", "Type", "Over-commit", "Hosts")
 TASK_COLUMNS = ("ID", "Name", "State", "Percent", "Subject", "Started")
 TASK_DETAILS = (*TASK_COLUMNS, "Ended", "Status", "Requested By", "Progress", "Messages")
@@ -79,6 +80,21 @@ def boot_of(system: Mapping[str, Any]) -> str:
     if enabled == "Disabled" or target == "None":
         return BOOT_NAMES["None"]
     return f"{BOOT_NAMES.get(target, target)} {'once' if enabled == 'Once' else 'always'}"
+
+
+def boot_details(system: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Values of BOOT_DETAILS."""
+    boot = system.get("Boot") or {}
+    targets = boot.get("BootSourceOverrideTarget@Redfish.AllowableValues") or []
+    return (
+        system.get("Name"),
+        system.get("UUID") or system.get("Id"),
+        boot_of(system),
+        boot.get("BootSourceOverrideMode"),
+        Words(boot.get("BootOrder") or []),
+        Words([BOOT_NAMES.get(target, target) for target in targets if target != "None"]),
+        Words(boot.get("BootSourceOverrideMode@Redfish.AllowableValues") or []),
+    )
 
 
 def _memory(system: Mapping[str, Any]) -> int | None:

@@ -43,9 +43,9 @@ def test_the_life_of_a_system(hawkfish, system, home):
     assert file.read_bytes().startswith(b"\x89PNG")
     assert json.loads(picture.stdout)["Size"] == file.stat().st_size
 
-    by_id = hawkfish("systems", "boot", system["ID"], "network", "-f", "value", "-c", "Boot")
+    by_id = hawkfish("boot", "set", system["ID"], "network", "-f", "value", "-c", "Boot")
     assert by_id.stdout == "network once\n"
-    assert hawkfish("systems", "boot", name, "--clear", "-f", "value", "-c", "Boot").stdout == "normal order\n"
+    assert hawkfish("boot", "set", name, "none", "-f", "value", "-c", "Boot").stdout == "normal order\n"
     changed = hawkfish("systems", "set", name, "--label", "a=b", "--description", "d", "-f", "json")
     assert json.loads(changed.stdout)["Labels"] == {"a": "b"}
     off = hawkfish("systems", "off", name, "--force", "-f", "json")

@@ -232,26 +232,6 @@ def test_off_never_cuts_the_power_unasked():
     assert not fake.sent("POST", RESET)
 
 
-@pytest.mark.parametrize(
-    ("words", "boot"),
-    [
-        ("network", {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}),
-        ("cd --always", {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": "Cd"}),
-        ("--clear", {"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}),
-    ],
-)
-def test_boot(words, boot):
-    fake = Fake({f"PATCH {SYSTEM_PATH}": ok(system())})
-    assert run(fake, "systems", "boot", "web1", *words.split()).code == 0
-    assert fake.bodies("PATCH", SYSTEM_PATH) == [{"Boot": boot}]
-
-
-def test_boot_without_a_device_only_shows():
-    fake = Fake()
-    assert run(fake, "systems", "boot", "web1", "-f", "value", "-c", "Boot").out == "network once\n"
-    assert run(fake, "systems", "boot", "web1", "--once").code == 2
-
-
 def test_labels_are_merged_and_written_only_over_what_was_read():
     fake = Fake({f"PATCH {SYSTEM_PATH}": ok(system())})
     assert run(fake, "systems", "set", "web1", "--label", "a=b", "--remove-label", "team").code == 0
