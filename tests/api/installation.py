@@ -18,7 +18,9 @@ from hawkfish.bootstrap import Application
 from hawkfish.config import Settings, load_settings
 from hawkfish.db import Database
 from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.services.accepted import Accepted
 from hawkfish.worker import main as worker
+from tests.support.libvirt_host import LibvirtHostBed
 
 PASSWORD = "Quiet-Harbour-41"
 GIB = 1024**3
@@ -119,9 +121,24 @@ def prepare(data_dir: Path, database_url: str | None = None, **settings: Any) ->
 
 
 def add_host(application: Application) -> None:
-    accepted = application.hosts.add(
-        SYSTEM_ACTOR, "rack1", "simulated", "simulated:///rack1?boot_seconds=0.1&shutdown_seconds=0.1"
+    _added(
+        application,
+        application.hosts.add(
+            SYSTEM_ACTOR, "rack1", "simulated", "simulated:///rack1?boot_seconds=0.1&shutdown_seconds=0.1"
+        ),
     )
+
+
+def add_libvirt_host(application: Application, bed: LibvirtHostBed, pool: Path) -> None:
+    """Adds a real host, whose guests are emulated."""
+    settings = {"virt_type": "qemu", "data_dir": str(bed.data)}
+    _added(
+        application,
+        application.hosts.add(SYSTEM_ACTOR, "real", "libvirt", bed.uri, settings=settings, pool_path=str(pool)),
+    )
+
+
+def _added(application: Application, accepted: Accepted) -> None:
     assert accepted.task is not None
     task = application.tasks.wait(SYSTEM_ACTOR, accepted.task.id, START_SECONDS)
     assert task.state == "Completed", task.error
@@ -130,11 +147,16 @@ def add_host(application: Application) -> None:
 @contextmanager
 def installation(data_dir: Path, database_url: str | None = None, **settings: Any) -> Iterator[Api]:
     chosen = prepare(data_dir, database_url, **settings)
-    with simulator(data_dir), running_worker(chosen):
-        application = Application.open(chosen)
-        try:
-            add_host(application)
-            anonymous = Api(application, TestClient(create_app(application)))
-            yield anonymous.login("admin", PASSWORD)
-        finally:
-            application.close()
+    with simulator(data_dir), running_worker(chosen), opened(chosen) as api:
+        add_host(api.application)
+        yield api
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Api]:
+    """The API alone; logged in as the administrator."""
+    application = Application.open(settings)
+    try:
+        yield Api(application, TestClient(create_app(application))).login("admin", PASSWORD)
+    finally:
+        application.close()

@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from falcon.testing import TestClient
 
-from hawkfish.api.app import create_app
-from hawkfish.bootstrap import Application
-from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.testing.waiting import wait_until
-from tests.api.installation import GIB, PASSWORD, START_SECONDS, Api, prepare, running_worker
+from tests.api.installation import GIB, Api, add_libvirt_host, opened, prepare, running_worker
 from tests.support.guest import READY
 from tests.support.libvirt_host import LibvirtHostBed
 
@@ -34,23 +30,9 @@ def pool(libvirt_host: LibvirtHostBed) -> Path:
 def real(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed, pool: Path) -> Iterator[Api]:
     """The API with a libvirt host."""
     settings = prepare(tmp_path_factory.mktemp("real-images"), sync_wait_ms=5000, tls=False)
-    with running_worker(settings):
-        application = Application.open(settings)
-        try:
-            accepted = application.hosts.add(
-                SYSTEM_ACTOR,
-                "real",
-                "libvirt",
-                libvirt_host.uri,
-                settings={"virt_type": "qemu", "data_dir": str(libvirt_host.data)},
-                pool_path=str(pool),
-            )
-            assert accepted.task is not None
-            task = application.tasks.wait(SYSTEM_ACTOR, accepted.task.id, START_SECONDS)
-            assert task.state == "Completed", task.error
-            yield Api(application, TestClient(create_app(application))).login("admin", PASSWORD)
-        finally:
-            application.close()
+    with running_worker(settings), opened(settings) as api:
+        add_libvirt_host(api.application, libvirt_host, pool)
+        yield api
 
 
 def uploaded(api: Api, name: str, file: Path) -> dict[str, Any]:

@@ -10,13 +10,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from falcon.testing import TestClient
 
-from hawkfish.api.app import create_app
-from hawkfish.bootstrap import Application
-from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.testing.waiting import wait_until
-from tests.api.installation import PASSWORD, START_SECONDS, Api, prepare, running_worker
+from tests.api.installation import Api, add_libvirt_host, opened, prepare, running_worker
 from tests.api.live import gunicorn
 from tests.api.validators import ABSENT, REDFISH, run_service_validator
 from tests.support.libvirt_host import LibvirtHostBed
@@ -33,23 +29,9 @@ def real(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed,
     (folder / "images").mkdir()
     shutil.copyfile(guest_iso, folder / "images" / "guest.img")
     settings = prepare(folder, sync_wait_ms=5000, tls=False)
-    with running_worker(settings):
-        application = Application.open(settings)
-        try:
-            accepted = application.hosts.add(
-                SYSTEM_ACTOR,
-                "real",
-                "libvirt",
-                libvirt_host.uri,
-                settings={"virt_type": "qemu", "data_dir": str(libvirt_host.data)},
-                pool_path=str(libvirt_host.data / "api-pool"),
-            )
-            assert accepted.task is not None
-            task = application.tasks.wait(SYSTEM_ACTOR, accepted.task.id, START_SECONDS)
-            assert task.state == "Completed", task.error
-            yield Api(application, TestClient(create_app(application))).login("admin", PASSWORD)
-        finally:
-            application.close()
+    with running_worker(settings), opened(settings) as api:
+        add_libvirt_host(api.application, libvirt_host, libvirt_host.data / "api-pool")
+        yield api
 
 
 @pytest.fixture(scope="module")

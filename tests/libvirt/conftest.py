@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from uuid import uuid4
@@ -42,23 +40,6 @@ def pool(driver, libvirt_host):
 def guest_disk(driver, pool, guest_iso):
     """A disk whose content is the guest's image, which boots as a disk too."""
     return DiskSpec(id="root", connection=upload(driver, pool, "root", guest_iso), format=VolumeFormat.RAW)
-
-
-@pytest.fixture(scope="session")
-def marked_iso(guest_iso, tmp_path_factory):
-    """The same guest on a CD that says CD-BOOT before it."""
-    folder = tmp_path_factory.mktemp("marked")
-    grub = folder / "iso" / "boot" / "grub"
-    grub.mkdir(parents=True)
-    for name in ("vmlinuz", "initrd.img"):
-        shutil.copy(guest_iso.with_name(name), grub.parent)
-    (grub / "grub.cfg").write_text(
-        "set timeout=0\nserial --unit=0\nterminal_output console serial\necho CD-BOOT\n"
-        "menuentry guest { linux /boot/vmlinuz console=ttyS0 quiet; initrd /boot/initrd.img }\n"
-    )
-    made = folder / "marked.iso"
-    subprocess.run(["grub-mkrescue", "-o", str(made), str(folder / "iso")], check=True, capture_output=True, timeout=60)
-    return made
 
 
 @pytest.fixture

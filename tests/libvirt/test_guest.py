@@ -62,21 +62,6 @@ def test_the_life_of_a_guest(driver, new_machine, guest_disk, firmware):
     assert driver.find_machine(spec.id) is None
 
 
-@FIRMWARES
-def test_an_override_holds_for_one_boot(driver, libvirt_host, new_machine, guest_disk, medium, firmware):  # noqa: PLR0917  fixtures
-    spec = new_machine(firmware=firmware, disks=(guest_disk,), drives=(DriveSpec(medium=medium),))
-    before = libvirt_host.virsh("dumpxml", "--inactive", spec.name)
-
-    driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.CD))
-    first = wait_for_guest(driver, spec)
-    assert b"CD-BOOT" in first
-    assert libvirt_host.virsh("dumpxml", "--inactive", spec.name) == before
-
-    driver.reset_machine(spec.id)
-    second = wait_for_guest(driver, spec, times=2)[len(first) :]
-    assert b"CD-BOOT" not in second
-
-
 def test_a_continuous_override_holds_through_a_reset_and_not_through_a_power_cycle(
     driver, new_machine, guest_disk, medium
 ):

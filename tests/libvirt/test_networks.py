@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from hawkfish.domain.machines import Bridge, NamedNetwork, NetworkInterfaceSpec, PowerState, UserMode
+from tests.support.libvirt_host import enter_network
 
 pytestmark = pytest.mark.needs_libvirt
 
@@ -18,7 +19,7 @@ def inside(libvirt_host):
     """Runs `ip` in the host's own network namespace."""
 
     def run(*arguments):
-        command = ["nsenter", "-t", str(libvirt_host.pid), "-n", "ip", *arguments]
+        command = [*enter_network(libvirt_host), "ip", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     return run

@@ -84,14 +84,27 @@ setups = st.builds(
     nested_virtualisation=st.sampled_from(NestedVirtualisation),
     network_boot=st.booleans(),
 )
+boot_devices = st.lists(names, max_size=3).map(tuple)
 runs = st.builds(
-    Run, id=names, override=st.just("cd"), once=st.booleans(), starting=st.booleans(), setup=st.none() | setups
-) | st.builds(Run, id=names, starting=st.booleans())
+    Run,
+    id=names,
+    override=st.just("cd"),
+    once=st.booleans(),
+    starting=st.booleans(),
+    boot_devices=boot_devices,
+    setup=st.none() | setups,
+) | st.builds(Run, id=names, starting=st.booleans(), boot_devices=boot_devices)
 cpus = (
     st.just(CpuXml())
     | st.builds(CpuXml, mode=st.sampled_from(["maximum", "host-model", "host-passthrough"]))
     | st.builds(CpuXml, mode=st.just("custom"), name=names, nested=st.just("svm"), nested_enabled=st.booleans())
 )
+
+
+def firmwares(*, kept):
+    uefi = st.builds(FirmwareXml, uefi=st.just(True), nvram=st.none() | names)
+    bios = st.builds(FirmwareXml, uefi=st.just(False), nvram=st.none() | names, keeps_variables=st.just(value=True))
+    return uefi | bios if kept else uefi
 
 
 @st.composite
@@ -106,9 +119,7 @@ def machines(draw):
         virt_type=draw(st.sampled_from(["kvm", "qemu"])),
         machine_type=draw(st.sampled_from(["q35", "pc-q35-7.2"])),
         cpu=draw(cpus),
-        firmware=draw(
-            st.just(FirmwareXml(uefi=False)) | st.builds(FirmwareXml, uefi=st.just(True), nvram=st.none() | names)
-        ),
+        firmware=draw(st.just(FirmwareXml(uefi=False)) | firmwares(kept=stamp is not None)),
         stamp=stamp,
         run=draw(st.none() | runs) if stamp else None,
         disks=tuple(draw(st.lists(disks(), max_size=4))),
@@ -189,7 +200,7 @@ def test_variables_of_uefi_outlive_a_time_with_bios():
     bios = build(spec(firmware=Firmware.BIOS), uefi)
     assert "<nvram>" not in bios.build()
     read = MachineXml.parse(bios.build())
-    assert (read.firmware.uefi, read.firmware.nvram) == (False, "/nvram/m.fd")
+    assert read.firmware == FirmwareXml(uefi=False, nvram="/nvram/m.fd", keeps_variables=True)
     assert build(spec(firmware=Firmware.UEFI), read).firmware == uefi.firmware
 
 

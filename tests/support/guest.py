@@ -54,3 +54,30 @@ def guest_iso() -> Path:
     if reason and not (CACHE.exists() and list(CACHE.glob("guest-*/guest.iso"))):
         pytest.skip(reason)
     return guest_folder() / "guest.iso"
+
+
+@pytest.fixture(scope="session")
+def marked_iso(guest_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same guest on a CD that says CD-BOOT before it."""
+    return make_iso(guest_iso, tmp_path_factory.mktemp("marked"))
+
+
+def make_iso(guest_iso: Path, folder: Path, words: str = "") -> Path:
+    """A CD with the guest that says CD-BOOT before it, and gives it words for its command line."""
+    grub = folder / "iso" / "boot" / "grub"
+    grub.mkdir(parents=True)
+    for name in ("vmlinuz", "initrd.img"):
+        shutil.copy(guest_iso.with_name(name), grub.parent)
+    (grub / "grub.cfg").write_text(
+        "set timeout=0\nserial --unit=0\nterminal_output console serial\necho CD-BOOT\n"
+        f"menuentry guest {{ linux /boot/vmlinuz console=ttyS0 quiet {words}; initrd /boot/initrd.img }}\n"
+    )
+    made = folder / "marked.iso"
+    subprocess.run(["grub-mkrescue", "-o", str(made), str(folder / "iso")], check=True, capture_output=True, timeout=60)
+    return made
+
+
+@pytest.fixture(scope="session")
+def installer_iso(guest_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CD whose guest reboots by itself once it is up, as an installer does."""
+    return make_iso(guest_iso, tmp_path_factory.mktemp("installer"), "hf.reboot")

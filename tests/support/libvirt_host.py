@@ -115,6 +115,11 @@ class LibvirtHostBed:
         return record.factory(config, context)
 
 
+def enter_network(bed: LibvirtHostBed) -> list[str]:
+    """The words before a command that is to run in the host's own network."""
+    return ["nsenter", "-t", str(bed.pid), "-n"]
+
+
 def run_script(*arguments: str) -> None:
     """Runs the test bed's script, whose daemons outlive it."""
     with tempfile.TemporaryFile() as output:

@@ -41,7 +41,7 @@ from hawkfish_libvirt import boot, disks
 from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.layout import Platform, build_machine
-from hawkfish_libvirt.machine_xml import MachineXml
+from hawkfish_libvirt.machine_xml import FirmwareXml, MachineXml
 from hawkfish_libvirt.media import change_medium
 from hawkfish_libvirt.probe import HostProbe, cpu_models, emulator_capabilities
 from hawkfish_libvirt.serial_log import SerialLogs
@@ -162,9 +162,9 @@ class LibvirtDriver(
             if guest.is_active:
                 raise Conflict(f"Machine {guest.name} runs and is not removed; power it off first.")
             definition = guest.definition()
-            if definition.firmware.nvram and not definition.firmware.uefi:
+            if definition.firmware.keeps_variables:
                 # libvirt removes the variables of machines with UEFI only.
-                guest.define(replace(definition, firmware=replace(definition.firmware, uefi=True)))
+                guest.define(replace(definition, firmware=FirmwareXml(uefi=True, nvram=definition.firmware.nvram)))
             guest.undefine()
 
         with suppress(MachineNotFound):  # removed before; its log may still be there

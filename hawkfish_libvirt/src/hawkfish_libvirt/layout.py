@@ -286,7 +286,11 @@ def _interface(item: NetworkInterfaceSpec, index: int) -> InterfaceXml:
 
 
 def _firmware(spec: MachineSpec, old: MachineXml | None) -> FirmwareXml:
-    return FirmwareXml(uefi=spec.firmware is Firmware.UEFI, nvram=old.firmware.nvram if old is not None else None)
+    uefi = spec.firmware is Firmware.UEFI
+    if old is None:
+        return FirmwareXml(uefi=uefi)
+    had_uefi = old.firmware.uefi or old.firmware.keeps_variables
+    return FirmwareXml(uefi=uefi, nvram=old.firmware.nvram, keeps_variables=had_uefi and not uefi)
 
 
 def _with_addresses_of(machine: MachineXml, old: MachineXml) -> MachineXml:

@@ -167,12 +167,14 @@ class FirmwareXml:
     """What starts the machine. For UEFI libvirt picks the image by its features; what it has picked is kept.
 
     Attributes:
-        nvram: Path of UEFI's variables. A machine that is switched to BIOS keeps it in its metadata, and so its variables.
+        nvram: Path of UEFI's variables; None for libvirt's own choice.
+        keeps_variables: A machine that has BIOS now and had UEFI, whose variables wait for it; its metadata says so.
     """
 
     uefi: bool
     loader: str | None = None
     nvram: str | None = None
+    keeps_variables: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,8 +253,8 @@ class MachineXml:
         add(root, "uuid", text=str(self.id))
         if self.stamp is not None:
             ours = build_metadata(self.stamp, self.run)
-            if self.firmware.nvram and not self.firmware.uefi:
-                ours.set("nvram", self.firmware.nvram)
+            if self.firmware.keeps_variables:
+                ours.set("nvram", self.firmware.nvram or "")
             add(root, "metadata").append(ours)
         add(root, "memory", text=str(self.memory_kib), unit="KiB")
         add(root, "vcpu", text=str(self.vcpus))
@@ -451,8 +453,10 @@ def _parse_firmware(root: ET.Element) -> FirmwareXml:
     system, loader = root.find("os"), root.find("os/loader")
     by_name = system is not None and system.get("firmware") == "efi"
     by_loader = loader is not None and loader.get("type") == "pflash"
+    kept = attribute(root, f"metadata/{{{NAMESPACE}}}machine", "nvram")
     return FirmwareXml(
         uefi=by_name or by_loader,
         loader=(loader.text or "").strip() or None if loader is not None else None,
-        nvram=root.findtext("os/nvram") or attribute(root, f"metadata/{{{NAMESPACE}}}machine", "nvram"),
+        nvram=root.findtext("os/nvram") or kept or None,
+        keeps_variables=kept is not None,
     )

@@ -1,0 +1,88 @@
+"""A worker killed at every point of a start that brings other firmware about and uses an override once."""
+
+from __future__ import annotations
+
+import pytest
+
+from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.machines import BootDevice, Firmware, PowerState
+from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemChanges
+from hawkfish.domain.tasks import Task, TaskState
+from hawkfish.plugins.compute import SupportsSerialLog
+from hawkfish.services.accepted import Accepted
+from tests.crash.points import kill_at, step_points, trace
+from tests.support.service import Service, new_system
+
+pytestmark = pytest.mark.slow
+
+
+class ChangedStart:
+    """Starts one system again and again, each time with the other firmware, and from the network once."""
+
+    def __init__(self, service: Service, reset_type: ResetType) -> None:
+        self.service = service
+        self.reset_type = reset_type
+        self.verbs = service.application.systems
+        made = self.verbs.create(SYSTEM_ACTOR, new_system(f"boots-{reset_type.lower()}", empty_bytes=1 << 20))
+        service.wait(made.task)
+        self.system_id = made.subject_id
+        if reset_type is not ResetType.ON:
+            service.wait(self.verbs.reset(SYSTEM_ACTOR, self.system_id, ResetType.ON).task)
+        self.boots_before: list[str] = []
+
+    @property
+    def system(self) -> System:
+        return self.verbs.get(SYSTEM_ACTOR, self.system_id)
+
+    def boots(self) -> list[str]:
+        """Firmware of each boot, and what it tried first."""
+        driver = self.service.application.drivers.driver(self.system.host_id)
+        assert isinstance(driver, SupportsSerialLog)
+        lines = driver.read_serial_log(self.system_id, 0, 1 << 21).decode().splitlines()
+        begins = [number for number, line in enumerate(lines) if line.startswith("HawkFish simulated ")]
+        return [f"{lines[number].split()[2]} {lines[number + 2].split()[-1]}" for number in begins]
+
+    def submit(self) -> Accepted:
+        """Asks for what the start is to bring about, and for the start."""
+        self.boots_before = self.boots()
+        other = Firmware.BIOS if self.system.firmware is Firmware.UEFI else Firmware.UEFI
+        changes = SystemChanges(
+            firmware=other,
+            boot_enabled=BootOverrideEnabled.ONCE,
+            boot_device=BootDevice.NETWORK,
+            boot_device_given=True,
+        )
+        self.verbs.update(SYSTEM_ACTOR, self.system_id, changes)
+        return self.verbs.reset(SYSTEM_ACTOR, self.system_id, self.reset_type)
+
+    def check(self, task: Task) -> list[str]:
+        """What is wrong after the start."""
+        found = [] if task.state is TaskState.COMPLETED else [f"{task.state}: {task.error}"]
+        system, machine = self.system, self.service.machines()[self.system_id]
+        if (machine.power_state, machine.firmware) != (PowerState.ON, system.firmware):
+            found.append(f"its machine is {machine.power_state} with {machine.firmware}, not {system.firmware}")
+        if system.boot != BootOverride():
+            found.append(f"its override is still {system.boot}")
+        boots = self.boots()[len(self.boots_before) :]
+        first = self.system.network_interfaces[0].mac_address
+        wanted = f"{system.firmware} {first}"
+        # A restart may happen twice, never with anything else than what it was accepted with.
+        if set(boots) != {wanted} or (self.reset_type is ResetType.ON and len(boots) != 1):
+            found.append(f"it booted {boots}, not {wanted}")
+        if self.reset_type is ResetType.ON:
+            self.service.application.drivers.driver(system.host_id).power_off_machine(self.system_id)
+        return found
+
+
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
+def test_a_start_does_what_was_accepted_wherever_the_worker_dies(service: Service, reset_type: ResetType) -> None:
+    service.kill_worker()
+    service.start_ready_worker()
+    start = ChangedStart(service, reset_type)
+    points = trace(service, start.submit)
+    if reset_type is ResetType.ON:
+        service.application.drivers.driver(start.system.host_id).power_off_machine(start.system_id)
+    kind = "system.power-on" if reset_type is ResetType.ON else "system.restart"
+    assert step_points(service, kind) <= set(points)
+    assert any("define_machine" in point for point in points)
+    kill_at(service, points, start.submit, start.check)
