@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
+from hawkfish.domain.systems import System
+from hawkfish.domain.tasks import Task, TaskState
+from hawkfish.errors import Conflict
 
 FETCH, COPY, INSERT, EJECT, CLEAN = "media.fetch", "media.copy", "media.insert", "media.eject", "media.clean"
 CHANGES = (INSERT, EJECT)
@@ -14,11 +18,36 @@ CHANGES = (INSERT, EJECT)
 MEDIA_KINDS = (FETCH, COPY, *CHANGES)
 
 
-def wait_for_media(uow: UnitOfWork, system_id: UUID, seconds: int) -> dict[str, Any]:
+def media_ahead(uow: UnitOfWork, system_id: UUID) -> list[Task]:
+    """The changes of media that are accepted for a system and not done: the last one of each drive."""
+    last = {task.arguments["drive_id"]: task for task in uow.tasks.ahead([f"system:{system_id}"], CHANGES)}
+    return list(last.values())
+
+
+def wait_for_media(uow: UnitOfWork, seconds: int) -> dict[str, Any]:
     """Until when a power-on waits for changes of media that are ahead of it, as `TaskQueue.submit` takes it."""
-    if not uow.tasks.ahead([f"system:{system_id}"], CHANGES):
-        return {}
     return {
         "deadline": uow.now() + timedelta(seconds=seconds),
         "deadline_reason": f"It waited {seconds} s for images that are being fetched for the system's drives (HF_MEDIA_WAIT).",
     }
+
+
+def refuse_without_media(uow: UnitOfWork, system: System, task_ids: Iterable[str]) -> None:
+    """Refuses to start a system whose media, accepted before the start, could not be changed.
+
+    Who asked for both took the acceptance for done and would find the machine started from something else. A change that was
+    cancelled was taken back, and is not missed.
+
+    Raises:
+        Conflict: A change has failed.
+    """
+    for task_id in task_ids:
+        task = uow.tasks.find(task_id)
+        if task is not None and task.state is TaskState.FAILED:
+            reason = "" if task.error is None else f": {task.error.message}"
+            raise Conflict(
+                f"The system {system.name} was not started, since what was asked for before that did not come about. {task.title} "
+                f"failed{reason} Insert an image that can be had, or reset the system again to start it with what is in its drive.",
+                kind="ComputerSystem",
+                id=str(system.id),
+            )

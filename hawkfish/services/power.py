@@ -33,7 +33,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.boot import as_accepted, boot_arguments, define_for_start, is_defined_as
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
-from hawkfish.services.media_order import wait_for_media
+from hawkfish.services.media_order import media_ahead, refuse_without_media, wait_for_media
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
@@ -120,7 +120,7 @@ class PowerVerbs:
             system = uow.systems.get(system_id)
             _refuse(system, reset_type)
             kind = _kind(system, reset_type)
-            late = wait_for_media(uow, system_id, self._access.settings.media_wait) if kind in RAISES_POWER else {}
+            media = media_ahead(uow, system_id) if kind in RAISES_POWER else []
             task = self._access.queue.submit(
                 uow,
                 kind,
@@ -132,12 +132,13 @@ class PowerVerbs:
                     "reset_type": reset_type,
                     "applies_setup": system.awaits_start,
                     **boot_arguments(system),
+                    "media": [change.id for change in media],
                 },
                 locks=[f"system:{system_id}"],
                 limits=_limits(kind, reset_type, system, self._access.settings),
                 idempotency_key=idempotency_key,
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
-                **late,
+                **(wait_for_media(uow, self._access.settings.media_wait) if media else {}),
             )
             if kind in TRANSITIONS and not task.ended and _changes(system, kind):
                 uow.systems.begin_transition(system, TRANSITIONS[kind], task)
@@ -243,7 +244,10 @@ class PowerTasks:
 
     def _system(self, ctx: StepContext) -> System:
         with self._database.read() as uow:
-            return as_accepted(uow.systems.get(UUID(ctx.arguments["system_id"])), ctx.arguments)
+            system = as_accepted(uow.systems.get(UUID(ctx.arguments["system_id"])), ctx.arguments)
+            if ctx.task.kind in RAISES_POWER:
+                refuse_without_media(uow, system, ctx.arguments.get("media", ()))
+        return system
 
     def _accepted_boot(self, ctx: StepContext) -> BootOverride:
         """The override as it was when the task was accepted; a `Once` that an earlier start has used since is no more."""

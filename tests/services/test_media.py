@@ -12,7 +12,7 @@ from hawkfish.domain.machines import PowerState
 from hawkfish.domain.media import MediaRequest, file_name
 from hawkfish.domain.systems import ResetType, SystemChanges
 from hawkfish.domain.tasks import TaskState
-from hawkfish.errors import DownloadFailed, ImageRefused, InUse, NotPermitted, PropertyInvalidFormat
+from hawkfish.errors import Conflict, DownloadFailed, ImageRefused, InUse, NotPermitted, PropertyInvalidFormat
 from hawkfish.testing.waiting import wait_until
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import READER, installation, shared_installation
@@ -106,6 +106,36 @@ def test_what_was_accepted_reads_back_at_once_and_power_waits_for_it(installatio
     installation.done(starting)
     assert media.shown(system) == (server.url(path), True)
     assert media.real(system) == iso()
+
+
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
+def test_no_start_goes_without_the_image_that_was_accepted_before_it(installation, media, server, path, reset_type):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso(), gate=gate, cut_after=40_000)
+    system = installation.create()
+    inserting = media.insert(system, server.url(path))
+    starting = installation.reset(system, reset_type)
+    gate.set()
+    assert isinstance(installation.failed(inserting), DownloadFailed)
+    error = installation.failed(starting)
+    assert isinstance(error, Conflict)
+    assert "was not started" in error.message
+    assert "40000 bytes" in error.message
+    assert installation.boots(system) == []
+    installation.done(installation.reset(system, reset_type))
+    assert installation.boots(system) == ["disk"]
+
+
+def test_an_image_that_was_taken_back_is_not_missed(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso(), gate=gate)
+    system = installation.create()
+    inserting = media.insert(system, server.url(path))
+    starting = installation.reset(system, ResetType.ON)
+    installation.application.tasks.cancel(SYSTEM_ACTOR, inserting.task.id)
+    installation.done(starting)
+    gate.set()
+    assert installation.boots(system) == ["disk"]
 
 
 def test_the_same_address_is_asked_again_and_brings_what_is_new(installation, media, server, path):
