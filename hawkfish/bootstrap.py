@@ -38,6 +38,7 @@ from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
 from hawkfish.services.profiles import ProfileService
 from hawkfish.services.secret_box import SecretBox
+from hawkfish.services.secure_boot import SecureBootService
 from hawkfish.services.sessions import SessionService
 from hawkfish.services.subscriptions import SubscriptionService
 from hawkfish.services.system_batches import SystemBatchTasks
@@ -78,6 +79,7 @@ class Application:
     systems: SystemService
     hosts: HostService
     bios: BiosService
+    secure_boot: SecureBootService
     logs: LogService
     managers: ManagerService
     images: ImageService
@@ -172,6 +174,7 @@ class Application:
             systems=SystemService(access),
             hosts=HostService(access, plugins),
             bios=BiosService(access),
+            secure_boot=SecureBootService(access),
             logs=LogService(access),
             managers=ManagerService(access),
             images=ImageService(access, store),

@@ -50,6 +50,8 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/SerialLog", {"GET": "systems.serial_log"}),
     (r".*/Bios(/Settings)?", {"GET": "systems.read", "PATCH": "bios.update"}),
     (r".*/Bios\.ResetBios", {"POST": "bios.reset"}),
+    (r".*/SecureBoot", {"GET": "systems.read", "PATCH": "secure_boot.update"}),
+    (r".*/SecureBoot\.ResetKeys", {"POST": "secure_boot.reset_keys"}),
     (r".*/Manager\.Reset", {"POST": "managers.reset"}),
     (r".*/Managers/[^/]+/(EthernetInterfaces|NetworkProtocol)(/.+)?", {"GET": "managers.read"}),
     (r".*/VirtualMedia(/[^/]+)?", {"GET": "media.read", "PATCH": "media.update"}),

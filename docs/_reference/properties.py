@@ -55,6 +55,8 @@ DESCRIPTIONS = {
     "Attributes": "BIOS attributes by name; the registry that `AttributeRegistry` names says what each can be.",
     "@Redfish.SettingsApplyTime": "When the attributes are applied.",
     "ApplyTime": "By the next start of the system, which is the only time there is.",
+    "SecureBootEnable": "Whether UEFI refuses what is not signed by a key that it trusts, from the next start on.",
+    "ResetKeysType": "What secure boot trusts after the next start with it: the keys that firmware comes with, or none.",
     # hosts and pools
     "Driver": "Compute driver.",
     "URI": "Address in the driver's own form.",

@@ -66,6 +66,7 @@ class HostFacts:
         cpu_models: What the processors of machines can be like, the one that they get unless told otherwise first; empty where
             there is no choice.
         nested_virtualisation: Whether processors of machines can be told to run machines themselves, or not to.
+        secure_boot: Whether UEFI of its machines can refuse what is not signed.
         data_dir: Folder on the host for what HawkFish keeps there, where the driver has one of its own; else empty.
         warnings: What an administrator should know, one sentence each.
     """
@@ -83,6 +84,7 @@ class HostFacts:
     firmwares: frozenset[Firmware] = frozenset({Firmware.BIOS})
     cpu_models: tuple[str, ...] = ()
     nested_virtualisation: bool = False
+    secure_boot: bool = False
     networks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     data_dir: str = ""

@@ -152,6 +152,13 @@ class NestedVirtualisation(StrEnum):
     DISABLED = "Disabled"
 
 
+class SecureBootKeys(StrEnum):
+    """The keys that UEFI's secure boot trusts: those that the host's firmware comes with, or none."""
+
+    FACTORY = "factory"
+    NONE = "none"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FirmwareSetup:
     """What a server's set-up menu decides: settings of a machine that only a start reads.
@@ -160,11 +167,18 @@ class FirmwareSetup:
         cpu_model: One of `HostFacts.cpu_models`; empty for the first of them, whatever it is on the host.
         nested_virtualisation: Other than AUTO only where `HostFacts.nested_virtualisation` says so.
         network_boot: Whether firmware tries network interfaces at all; an override of one start may ask for it all the same.
+        secure_boot: Whether UEFI refuses what is not signed by a key that it trusts; only where `HostFacts.secure_boot` says so.
+            Without meaning for BIOS, and kept all the same.
+        secure_boot_keys: What it trusts.
+        keys_reset: How often the keys were asked to be made anew; each time makes all of UEFI's variables anew.
     """
 
     cpu_model: str = ""
     nested_virtualisation: NestedVirtualisation = NestedVirtualisation.AUTO
     network_boot: bool = True
+    secure_boot: bool = False
+    secure_boot_keys: SecureBootKeys = SecureBootKeys.FACTORY
+    keys_reset: int = 0
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None) -> FirmwareSetup:
@@ -172,6 +186,8 @@ class FirmwareSetup:
         given = dict(values or {})
         if "nested_virtualisation" in given:
             given["nested_virtualisation"] = NestedVirtualisation(given["nested_virtualisation"])
+        if "secure_boot_keys" in given:
+            given["secure_boot_keys"] = SecureBootKeys(given["secure_boot_keys"])
         return cls(**given)
 
 

@@ -142,7 +142,7 @@ class System:
         setup_failure: Why it could not; empty if it could.
         boot_order: References of `boot_options` in the order that was asked for; () for the usual one.
         capabilities: What its driver and host really offer.
-        firmwares: What its host can start machines with; so `cpu_models` and `nests`, see `HostFacts`.
+        firmwares: What its host can start machines with; so `cpu_models`, `nests` and `secures_boot`, see `HostFacts`.
         failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
         observed: What the hypervisor says of its machine; None before it was first seen, and where there is none.
@@ -177,6 +177,7 @@ class System:
     firmwares: frozenset[Firmware] = frozenset()
     cpu_models: tuple[str, ...] = ()
     nests: bool = False
+    secures_boot: bool = False
     driver: str = ""
     hypervisor: str = ""
     architecture: str = ""
@@ -194,6 +195,11 @@ class System:
     def present_firmware(self) -> Firmware:
         """What its machine starts with, or was started with, as far as is known."""
         return self.firmware if self.observed is None else self.observed.firmware or self.firmware
+
+    @property
+    def has_secure_boot(self) -> bool:
+        """Whether secure boot can be switched: the next start is one with UEFI, and its host's firmware has it."""
+        return self.secures_boot and self.firmware is Firmware.UEFI
 
     @property
     def awaits_start(self) -> bool:

@@ -52,6 +52,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "media.update": _COMPONENTS,
         "bios.update": _COMPONENTS,
         "bios.reset": _COMPONENTS,
+        "secure_boot.update": _COMPONENTS,
+        "secure_boot.reset_keys": _COMPONENTS,
         "logs.read": _LOGIN,
         "logs.clear": _MANAGER,
         "hosts.read": _LOGIN,

@@ -57,8 +57,10 @@ class BiosService:
         self._access.authorize(actor, "bios.update", subject)
 
         def write(uow: UnitOfWork) -> None:
+            # One column holds all of a system's set-up, of which others may change another part at the same moment.
+            uow.serialize_on([subject])
             system = uow.systems.get(system_id)
-            _refuse_unready(system)
+            refuse_unready(system)
             _refuse_unusable(system, attributes)
             values = _changed(system, attributes)
             if values or expected_version is not None:
@@ -80,17 +82,30 @@ class BiosService:
         self._access.authorize(actor, "bios.reset", subject)
 
         def write(uow: UnitOfWork) -> None:
+            uow.serialize_on([subject])
             system = uow.systems.get(system_id)
-            _refuse_unready(system)
-            if system.setup != FirmwareSetup():
-                uow.systems.write(system_id, setup=asdict(FirmwareSetup()))
+            refuse_unready(system)
+            usual = FirmwareSetup()
+            setup = replace(
+                system.setup,
+                cpu_model=usual.cpu_model,
+                nested_virtualisation=usual.nested_virtualisation,
+                network_boot=usual.network_boot,
+            )
+            if setup != system.setup:
+                uow.systems.write(system_id, setup=asdict(setup))
                 uow.systems.tell(RESOURCE_CHANGED, system_id, actor=actor.user_name)
             self._access.audit.record(uow, actor, "bios.reset", subject)
 
         self._database.run(write)
 
 
-def _refuse_unready(system: System) -> None:
+def refuse_unready(system: System) -> None:
+    """Refuses to change the set-up of a system that is not READY.
+
+    Raises:
+        Conflict: It is being made or deleted.
+    """
     if system.state is not SystemState.READY:
         raise Conflict(
             f"The BIOS of {system.name} cannot be changed while the system is {system.state}.",

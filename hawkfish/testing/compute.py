@@ -38,7 +38,14 @@ from uuid import uuid4
 import pytest
 
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import FirmwareSetup, MachineSpec, NestedVirtualisation, PowerState
+from hawkfish.domain.machines import (
+    Firmware,
+    FirmwareSetup,
+    MachineSpec,
+    NestedVirtualisation,
+    PowerState,
+    SecureBootKeys,
+)
 from hawkfish.errors import AlreadyExists, Conflict, ForeignObject, HawkFishError, MachineNotFound, NotSupported
 from hawkfish.plugins.compute import CAPABILITY_INTERFACES, ComputeDriver
 from hawkfish.testing.compute_machine import ComputeDriverMachine
@@ -143,6 +150,28 @@ class ComputeDriverContract(DeviceContract):
         with pytest.raises(NotSupported):
             driver.define_machine(replace(spec, setup=FirmwareSetup(cpu_model=f"no-{usual}-of-any-host")))
         assert driver.find_machine(spec.id).setup in {None, spec.setup}, "what was refused has changed nothing"
+
+    def test_secure_boot_is_switched_where_the_host_says_that_it_can_be(
+        self, driver: Any, machine_spec: SpecFactory
+    ) -> None:
+        spec = machine_spec(firmware=Firmware.UEFI)
+        secured = FirmwareSetup(secure_boot=True)
+        if not driver.probe().secure_boot:
+            if Firmware.UEFI in driver.probe().firmwares:
+                with pytest.raises(NotSupported):
+                    driver.define_machine(replace(spec, setup=secured))
+            return
+        driver.define_machine(spec)
+        for setup in (secured, replace(secured, secure_boot_keys=SecureBootKeys.NONE, keys_reset=1), FirmwareSetup()):
+            for _ in range(2):
+                assert driver.define_machine(replace(spec, setup=setup)).setup in {None, setup}
+            assert driver.start_machine(spec.id).setup in {None, setup}
+            running = driver.define_machine(spec)
+            assert running.setup in {None, setup}, "a run keeps what it was started with"
+            driver.power_off_machine(spec.id)
+        bios = driver.define_machine(replace(spec, firmware=Firmware.BIOS, setup=secured))
+        assert bios.setup in {None, secured}, "without meaning for BIOS, and kept"
+        assert driver.start_machine(spec.id).power_state is PowerState.ON
 
     def test_nested_virtualisation_is_switched_where_the_host_says_that_it_can_be(
         self, driver: Any, machine_spec: SpecFactory

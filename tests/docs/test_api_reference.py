@@ -11,6 +11,8 @@ from tests.api.installation import installation
 from tests.docs.blocks import ROOT
 
 BODIES = {
+    ("PATCH", "/SecureBoot"): {"SecureBootEnable": True},
+    ("POST", "/SecureBoot.ResetKeys"): {"ResetKeysType": "DeleteAllKeys"},
     ("POST", "InsertMedia"): {"Image": "http://127.0.0.1:9/x.iso"},
     ("PATCH", "VirtualMedia/{drive_id}"): {"VerifyCertificate": True},
     ("PATCH", "/Bios/Settings"): {"Attributes": {"NetworkBoot": "Enabled"}},

@@ -41,7 +41,7 @@ OPERATES = {
     *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
     *("systems.serial_log", "tasks.cancel", "media.insert", "media.eject", "media.update"),
-    *("bios.update", "bios.reset"),
+    *("bios.update", "bios.reset", "secure_boot.update", "secure_boot.reset_keys"),
     *("events.submit_test", "subscriptions.create"),
 }
 OWN_ONLY = {

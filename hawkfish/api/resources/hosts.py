@@ -106,6 +106,7 @@ def _facts(facts: HostFacts) -> dict[str, Any]:
         "Firmwares": sorted(facts.firmwares),
         "CPUModels": list(facts.cpu_models),
         "NestedVirtualization": facts.nested_virtualisation,
+        "SecureBoot": facts.secure_boot,
         "Networks": list(facts.networks),
         "Bridges": list(facts.bridges),
         "Warnings": list(facts.warnings),

@@ -53,6 +53,7 @@ SCHEMAS = (
     "Resource Resource.v1_0_0",
     "Role Role.v1_3_3",
     "RoleCollection",
+    "SecureBoot SecureBoot.v1_1_2",
     "ServiceRoot ServiceRoot.v1_20_0",
     "Session Session.v1_8_0",
     "SessionCollection",

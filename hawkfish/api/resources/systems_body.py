@@ -50,6 +50,8 @@ def system_document(system: System) -> Document:
     }
     if drives_of(system):
         body["VirtualMedia"] = {"@odata.id": f"{address}/VirtualMedia"}
+    if system.has_secure_boot:
+        body["SecureBoot"] = {"@odata.id": f"{address}/SecureBoot"}
     if system.description:
         body["Description"] = system.description
     if system.hypervisor:

@@ -262,6 +262,7 @@ class ShownFacts(ShownSchema):
     Firmwares = _texts("The kinds of firmware that it offers.")
     CPUModels = _texts("What the processors of machines can be like, the usual first.")
     NestedVirtualization = _truth("Whether processors of machines can be told to run machines themselves, or not to.")
+    SecureBoot = _truth("Whether UEFI of its machines can refuse what is not signed.")
     Networks = _texts("The networks that machines can hang on.")
     Bridges = _texts("The bridges that machines can hang on.")
     Warnings = _texts("What is not as it should be.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hawkfish.domain.machines import BootDevice, MachineSpec
+from hawkfish.domain.machines import BootDevice, Firmware, MachineSpec, SecureBootKeys
 
 CPU_MODELS = ("simulated", "simulated-small", "simulated-large")
 """What the processors of simulated machines can be called."""
@@ -50,6 +50,7 @@ def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
         f"Processors: {spec.vcpus}  Memory: {spec.memory_mib} MiB",
         f"Processor model: {spec.setup.cpu_model or CPU_MODELS[0]}",
         f"Nested virtualisation: {spec.setup.nested_virtualisation.value}",
+        f"Secure boot: {'enabled' if is_secured(spec) else 'disabled'}",
     ]
     for kind, name in candidates:
         if name is not None:
@@ -59,6 +60,12 @@ def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
     else:
         lines.append("No bootable device.")
     return _text(lines)
+
+
+def is_secured(spec: MachineSpec) -> bool:
+    """Whether firmware refuses what is not signed; without keys it trusts everything, as UEFI does."""
+    keys = spec.setup.secure_boot_keys is SecureBootKeys.FACTORY
+    return spec.firmware is Firmware.UEFI and spec.setup.secure_boot and keys
 
 
 def ready_text(spec: MachineSpec, seconds: float) -> str:

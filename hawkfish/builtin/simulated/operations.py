@@ -77,6 +77,7 @@ class MachineOperations:
             cpu_model=CPU_MODELS[0],
             cpu_models=CPU_MODELS,
             nested_virtualisation=True,
+            secure_boot=settings.firmware is not Firmware.BIOS,
             host_uuid=str(uuid5(NAMESPACE_URL, f"simulated:///{self._host}")),
             capabilities=CAPABILITIES - set(settings.lacks),
             firmwares=frozenset(Firmware) if settings.firmware is None else frozenset({settings.firmware}),

@@ -142,6 +142,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         firmwares=frozenset() if facts is None else facts.firmwares,
         cpu_models=() if facts is None else facts.cpu_models,
         nests=facts is not None and facts.nested_virtualisation,
+        secures_boot=facts is not None and facts.secure_boot,
         vcpus=row.vcpus,
         memory_mib=row.memory_mib,
         firmware=row.firmware,

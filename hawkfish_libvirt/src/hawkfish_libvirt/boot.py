@@ -16,11 +16,11 @@ from dataclasses import replace
 
 import libvirt
 
-from hawkfish.domain.machines import StartOptions
+from hawkfish.domain.machines import FirmwareSetup, StartOptions
 from hawkfish.errors import BackendError
 from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.layout import setup_of, with_boot_first
-from hawkfish_libvirt.machine_xml import DiskXml, InterfaceXml, MachineXml, Run, edit_for_start
+from hawkfish_libvirt.machine_xml import DiskXml, FirmwareXml, InterfaceXml, MachineXml, Run, edit_for_start
 
 MECHANISM = (
     "The machine starts with the chosen device first; before its processors run, QEMU is given the normal order, "
@@ -45,7 +45,10 @@ def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
         boot_devices=(definition if options.once else machine).boot_devices,
         setup=setup_of(definition),
     )
-    raw.createXML(edit_for_start(text, machine, run), libvirt.VIR_DOMAIN_START_PAUSED)
+    flags = libvirt.VIR_DOMAIN_START_PAUSED
+    if definition.firmware.needs_new_variables:
+        flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
+    raw.createXML(edit_for_start(text, machine, run), flags)
     _let_run(guest, definition, run)
 
 
@@ -56,11 +59,22 @@ def _finish_interrupted_start(guest: Guest) -> None:
 
 
 def _let_run(guest: Guest, definition: MachineXml, run: Run) -> None:
-    """Ends a start; doing it again is harmless."""
+    """Ends a start; doing it again is harmless.
+
+    That UEFI's variables were made anew is noted before the guest can write any: dying in between makes them anew once more.
+    """
+    firmware = definition.firmware
+    if firmware.needs_new_variables and run.setup is not None and _same_keys(firmware, run.setup):
+        guest.write_definition_metadata(replace(definition, firmware=replace(firmware, made_with=firmware.wanted_keys)))
     if run.once:
         restore_normal_order(guest, definition)
     guest.resume()
     guest.write_run(replace(run, once=False, starting=False))
+
+
+def _same_keys(firmware: FirmwareXml, setup: FirmwareSetup) -> bool:
+    """Whether a run was started with the keys that the definition has now; it may be another one since."""
+    return (firmware.keys, firmware.keys_reset) == (setup.secure_boot_keys, setup.keys_reset) and setup.secure_boot
 
 
 def restore_normal_order(guest: Guest, definition: MachineXml) -> None:

@@ -49,6 +49,7 @@ class EmulatorCapabilities:
     Attributes:
         cpu_models: Named models that processors of guests can be here.
         nested_feature: The feature that lets guests run guests, where they can have it.
+        secure_boot: Whether a firmware is installed that can refuse what is not signed.
     """
 
     emulator: str
@@ -57,6 +58,7 @@ class EmulatorCapabilities:
     cpu_modes: frozenset[str]
     cpu_models: tuple[str, ...]
     nested_feature: str | None
+    secure_boot: bool
 
     @classmethod
     def parse(cls, text: str) -> EmulatorCapabilities:
@@ -76,6 +78,7 @@ class EmulatorCapabilities:
                     if item.get("usable") == "yes"
                 )
             ),
+            secure_boot=any(item.text == "yes" for item in root.findall("os/loader/enum[@name='secure']/value")),
             nested_feature=_nested_feature(root.find("cpu/mode[@name='host-model']")),
         )
 

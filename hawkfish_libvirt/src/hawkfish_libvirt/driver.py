@@ -14,6 +14,7 @@ import libvirt
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
     DiskSpec,
+    Firmware,
     MachineEvent,
     MachineObservation,
     MachineSpec,
@@ -43,7 +44,7 @@ from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.layout import Platform, build_machine
 from hawkfish_libvirt.machine_xml import FirmwareXml, MachineXml
 from hawkfish_libvirt.media import change_medium
-from hawkfish_libvirt.probe import HostProbe, cpu_models, emulator_capabilities
+from hawkfish_libvirt.probe import HostProbe, cpu_models, emulator_capabilities, has_reset_of_variables
 from hawkfish_libvirt.serial_log import SerialLogs
 from hawkfish_libvirt.storage import LibvirtStorage
 
@@ -142,9 +143,16 @@ class LibvirtDriver(
         """
         platform = Platform(virt_type=virt_type, machine_type=self._machine_type)
         setup = spec.setup
-        if not setup.cpu_model and setup.nested_virtualisation is NestedVirtualisation.AUTO:
+        secure = setup.secure_boot and spec.firmware is Firmware.UEFI
+        if not setup.cpu_model and setup.nested_virtualisation is NestedVirtualisation.AUTO and not secure:
             return platform
         emulator = emulator_capabilities(raw, virt_type)
+        if secure and not (emulator.secure_boot and has_reset_of_variables(raw) and "q35" in self._machine_type):
+            raise NotSupported(
+                f"Host {self._host.name} has no firmware with secure boot for machine {spec.name} (Debian: ovmf; it takes "
+                "machines of the type q35, and libvirt 8.1).",
+                operation="secure boot",
+            )
         known = cpu_models(virt_type, emulator)
         if setup.cpu_model and setup.cpu_model not in known:
             raise NotSupported(

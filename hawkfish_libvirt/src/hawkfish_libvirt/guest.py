@@ -103,6 +103,18 @@ class Guest:
             libvirt.VIR_DOMAIN_AFFECT_LIVE,
         )
 
+    def write_definition_metadata(self, machine: MachineXml) -> None:
+        """Writes what our metadata say of a machine into its definition, and nothing else of it."""
+        if machine.stamp is None:
+            return
+        self._domain.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+            to_text(build_metadata(machine.stamp, None, machine.firmware, with_namespace=False)),
+            PREFIX,
+            NAMESPACE,
+            libvirt.VIR_DOMAIN_AFFECT_CONFIG,
+        )
+
     def define(self, machine: MachineXml) -> None:
         """Changes its definition."""
         self._raw.defineXML(machine.build())

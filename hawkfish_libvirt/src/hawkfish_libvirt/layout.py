@@ -183,6 +183,9 @@ def setup_of(definition: MachineXml) -> FirmwareSetup:
         cpu_model="" if model == Platform(virt_type=definition.virt_type).cpu_mode else model,
         nested_virtualisation=nested,
         network_boot=not interfaces or any(item.boot_order is not None for item in interfaces),
+        secure_boot=definition.firmware.secure,
+        secure_boot_keys=definition.firmware.keys,
+        keys_reset=definition.firmware.keys_reset,
     )
 
 
@@ -287,10 +290,16 @@ def _interface(item: NetworkInterfaceSpec, index: int) -> InterfaceXml:
 
 def _firmware(spec: MachineSpec, old: MachineXml | None) -> FirmwareXml:
     uefi = spec.firmware is Firmware.UEFI
-    if old is None:
-        return FirmwareXml(uefi=uefi)
-    had_uefi = old.firmware.uefi or old.firmware.keeps_variables
-    return FirmwareXml(uefi=uefi, nvram=old.firmware.nvram, keeps_variables=had_uefi and not uefi)
+    had = FirmwareXml(uefi=False) if old is None else old.firmware
+    return FirmwareXml(
+        uefi=uefi,
+        nvram=had.nvram,
+        keeps_variables=(had.uefi or had.keeps_variables) and not uefi,
+        secure=spec.setup.secure_boot,
+        keys=spec.setup.secure_boot_keys,
+        keys_reset=spec.setup.keys_reset,
+        made_with=had.made_with,
+    )
 
 
 def _with_addresses_of(machine: MachineXml, old: MachineXml) -> MachineXml:

@@ -7,10 +7,11 @@ never redefined from here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
-from hawkfish.domain.machines import FirmwareSetup, MachineStamp, NestedVirtualisation
+from hawkfish.domain.machines import FirmwareSetup, MachineStamp, NestedVirtualisation, SecureBootKeys
 from hawkfish_libvirt.source_xml import Source, build_source, parse_source
 from hawkfish_libvirt.xml_tools import add, attribute, parse_text, to_text
 
@@ -169,12 +170,30 @@ class FirmwareXml:
     Attributes:
         nvram: Path of UEFI's variables; None for libvirt's own choice.
         keeps_variables: A machine that has BIOS now and had UEFI, whose variables wait for it; its metadata says so.
+        secure: Whether UEFI is to refuse what is not signed.
+        keys: What it trusts then.
+        keys_reset: How often that was asked to be made anew.
+        made_with: The keys that the variables were made with (`wanted_keys` of then); None before they were made for that.
     """
 
     uefi: bool
     loader: str | None = None
     nvram: str | None = None
     keeps_variables: bool = False
+    secure: bool = False
+    keys: SecureBootKeys = SecureBootKeys.FACTORY
+    keys_reset: int = 0
+    made_with: str | None = None
+
+    @property
+    def wanted_keys(self) -> str | None:
+        """What the variables must have been made with; None where any will do."""
+        return f"{self.keys.value}-{self.keys_reset}" if self.uefi and self.secure else None
+
+    @property
+    def needs_new_variables(self) -> bool:
+        """Whether the next start must make the variables anew."""
+        return self.wanted_keys not in {None, self.made_with}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,10 +271,7 @@ class MachineXml:
         add(root, "name", text=self.name)
         add(root, "uuid", text=str(self.id))
         if self.stamp is not None:
-            ours = build_metadata(self.stamp, self.run)
-            if self.firmware.keeps_variables:
-                ours.set("nvram", self.firmware.nvram or "")
-            add(root, "metadata").append(ours)
+            add(root, "metadata").append(build_metadata(self.stamp, self.run, self.firmware))
         add(root, "memory", text=str(self.memory_kib), unit="KiB")
         add(root, "vcpu", text=str(self.vcpus))
         self._build_system(root)
@@ -273,8 +289,9 @@ class MachineXml:
         if self.firmware.uefi:
             features = add(system, "firmware")
             # Secure boot asks for signed boot loaders; the plain pair boots everything.
-            add(features, "feature", enabled="no", name="enrolled-keys")
-            add(features, "feature", enabled="no", name="secure-boot")
+            secure, keys = self.firmware.secure, self.firmware.keys is SecureBootKeys.FACTORY
+            add(features, "feature", enabled="yes" if secure and keys else "no", name="enrolled-keys")
+            add(features, "feature", enabled="yes" if secure else "no", name="secure-boot")
             if self.firmware.loader:
                 add(system, "loader", text=self.firmware.loader, readonly="yes", type="pflash")
             if self.firmware.nvram:
@@ -282,6 +299,8 @@ class MachineXml:
         features = add(root, "features")
         add(features, "acpi")
         add(features, "apic")
+        if self.firmware.uefi and self.firmware.secure:
+            add(features, "smm", state="on")
         root.append(self.cpu.build(self.vcpus))
         add(root, "clock", offset="utc")
         add(root, "on_poweroff", text="destroy")
@@ -353,16 +372,47 @@ def edit_for_start(text: str, machine: MachineXml, run: Run) -> str:
     return to_text(root)
 
 
-def build_metadata(stamp: MachineStamp, run: Run | None = None, *, with_namespace: bool = True) -> ET.Element:
+def build_metadata(
+    stamp: MachineStamp, run: Run | None = None, firmware: FirmwareXml | None = None, *, with_namespace: bool = True
+) -> ET.Element:
     """Our element within `<metadata>`.
 
     All is in attributes: `virDomainSetMetadata` wants the element without its namespace and gives one to it alone, not to
     elements within.
     """
     attributes = {"installation": stamp.installation_id, "task": stamp.task_id, "epoch": str(stamp.epoch)}
+    if firmware is not None:
+        attributes |= _firmware_attributes(firmware)
     if run is not None:
         attributes |= _run_attributes(run)
     return ET.Element(f"{{{NAMESPACE}}}machine" if with_namespace else "machine", attributes)
+
+
+def _firmware_attributes(firmware: FirmwareXml) -> dict[str, str]:
+    attributes = _secure_attributes(secure=firmware.secure, keys=firmware.keys, keys_reset=firmware.keys_reset)
+    if firmware.made_with:
+        attributes["nvram-keys"] = firmware.made_with
+    if firmware.keeps_variables:
+        attributes["nvram"] = firmware.nvram or ""
+    return attributes
+
+
+def _secure_attributes(*, secure: bool, keys: SecureBootKeys, keys_reset: int) -> dict[str, str]:
+    """Nothing for a machine that is as usual."""
+    if (secure, keys, keys_reset) == (False, SecureBootKeys.FACTORY, 0):
+        return {}
+    return {"secure-boot": "yes" if secure else "no", "keys": keys.value, "keys-reset": str(keys_reset)}
+
+
+def parse_secure(element: ET.Element | None) -> dict[str, Any]:
+    """What our element says of secure boot, as the arguments of what holds it."""
+    given = {} if element is None else element.attrib
+    keys, number = given.get("keys"), given.get("keys-reset", "")
+    return {
+        "secure": given.get("secure-boot") == "yes",
+        "keys": SecureBootKeys(keys) if keys in set(SecureBootKeys) else SecureBootKeys.FACTORY,
+        "keys_reset": int(number) if number.isdecimal() else 0,
+    }
 
 
 def _run_attributes(run: Run) -> dict[str, str]:
@@ -372,6 +422,9 @@ def _run_attributes(run: Run) -> dict[str, str]:
     if run.setup is not None:
         nested, network = run.setup.nested_virtualisation.value, "yes" if run.setup.network_boot else "no"
         attributes |= {"cpu": run.setup.cpu_model, "nested": nested, "network-boot": network}
+        attributes |= _secure_attributes(
+            secure=run.setup.secure_boot, keys=run.setup.secure_boot_keys, keys_reset=run.setup.keys_reset
+        )
     if run.override:
         attributes |= {"override": run.override, "once": "yes" if run.once else "no"}
     return attributes
@@ -405,10 +458,14 @@ def _parse_setup(element: ET.Element) -> FirmwareSetup | None:
     nested = element.get("nested", "")
     if nested not in set(NestedVirtualisation):
         return None  # started by a version that did not know of it
+    secure = parse_secure(element)
     return FirmwareSetup(
         cpu_model=element.get("cpu", ""),
         nested_virtualisation=NestedVirtualisation(nested),
         network_boot=element.get("network-boot") != "no",
+        secure_boot=secure["secure"],
+        secure_boot_keys=secure["keys"],
+        keys_reset=secure["keys_reset"],
     )
 
 
@@ -451,12 +508,15 @@ def _memory_kib(element: ET.Element | None) -> int:
 
 def _parse_firmware(root: ET.Element) -> FirmwareXml:
     system, loader = root.find("os"), root.find("os/loader")
+    ours = root.find(f"metadata/{{{NAMESPACE}}}machine")
     by_name = system is not None and system.get("firmware") == "efi"
     by_loader = loader is not None and loader.get("type") == "pflash"
-    kept = attribute(root, f"metadata/{{{NAMESPACE}}}machine", "nvram")
+    kept = None if ours is None else ours.get("nvram")
     return FirmwareXml(
         uefi=by_name or by_loader,
         loader=(loader.text or "").strip() or None if loader is not None else None,
         nvram=root.findtext("os/nvram") or kept or None,
         keeps_variables=kept is not None,
+        made_with=None if ours is None else ours.get("nvram-keys"),
+        **parse_secure(ours),
     )

@@ -58,6 +58,7 @@ class HostProbe:
                 firmwares=frozenset({Firmware.BIOS, Firmware.UEFI} if emulator.uefi else {Firmware.BIOS}),
                 cpu_models=cpu_models(virtualisation.value, emulator),
                 nested_virtualisation=emulator.nested_feature is not None,
+                secure_boot=emulator.secure_boot and has_reset_of_variables(raw),
                 networks=tuple(sorted(network.name() for network in networks)),
                 bridges=tuple(sorted({name for name in found if name})),
                 data_dir=str(self._data_dir),
@@ -101,6 +102,15 @@ class HostProbe:
                     f"by guests; give it the right to (chmod o+x {blocked}) or choose another data_dir."
                 )
         return tuple(warnings)
+
+
+RESETS_VARIABLES = 8_001_000
+"""The version of libvirt from which on a start can make UEFI's variables anew (VIR_DOMAIN_START_RESET_NVRAM)."""
+
+
+def has_reset_of_variables(raw: libvirt.virConnect) -> bool:
+    """Whether the host's libvirt can make UEFI's variables anew, which enabling secure boot asks for."""
+    return bool(raw.getLibVersion() >= RESETS_VARIABLES)
 
 
 def cpu_models(virt_type: str, emulator: EmulatorCapabilities) -> tuple[str, ...]:
