@@ -20,6 +20,7 @@ NOT_RUN = [
     ("docs/how-to/lost-hosts.md", "it needs a host that is gone; tests/services/test_forgotten_hosts.py has one"),
     ("docs/how-to/postgresql.md", "it makes an account and a database of a server"),
     ("docs/how-to/troubleshooting.md", "where the log goes is the installation's affair"),
+    ("docs/how-to/virtual-media.md", "it needs a server of images; the tests of virtual media have one"),
     ("docs/performance.md", "it takes minutes and has its own tests"),
     ("docs/tutorial.md", "this very installation runs the tests"),
     ("examples/container/README.md", "it needs podman and a registry"),
