@@ -27,11 +27,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import hawkfish_libvirt.driver  # noqa: F401  imported before the fork, since it is slow
 import structlog
 
 from hawkfish.bootstrap import Application
+from hawkfish.builtin.simulated.driver import SimulatedDriver
 from hawkfish.builtin.simulated.transport import SocketTransport
 from hawkfish.config import load_settings
 from hawkfish.db.unit_of_work import UnitOfWork
@@ -145,9 +147,29 @@ def work(request: dict[str, Any]) -> None:
     if request.get("point") or request.get("trail"):
         TaskRegistry.register = lambda self, kind: register(self, killer.kind(kind))  # type: ignore[method-assign]
         SocketTransport.call = called  # type: ignore[method-assign]
+    if request.get("starts"):
+        note_starts(Path(request["starts"]))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     sys.exit(run(load_settings({}, **_paths(request)), stop, lambda: report("ready", pid=os.getpid())))
+
+
+def note_starts(file: Path) -> None:
+    """Writes down each start and reset of a simulated machine as it begins: its task, and what is in the drive then."""
+
+    def noting(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acts(self: SimulatedDriver, machine_id: UUID, *arguments: Any) -> Any:
+            machine = self.find_machine(machine_id)
+            medium = None if machine is None else dict(machine.media)["Cd"]
+            line = {"task": structlog.contextvars.get_contextvars().get("task"), "medium": medium}
+            with file.open("a") as notes:
+                notes.write(json.dumps(line) + "\n")
+            return act(self, machine_id, *arguments)
+
+        return acts
+
+    SimulatedDriver.start_machine = noting(SimulatedDriver.start_machine)  # type: ignore[method-assign]
+    SimulatedDriver.reset_machine = noting(SimulatedDriver.reset_machine)  # type: ignore[method-assign]
 
 
 def create(request: dict[str, Any]) -> None:
