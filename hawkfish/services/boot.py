@@ -34,6 +34,8 @@ def changed_boot(system: System, changes: SystemChanges) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     boot = _changed_override(system.boot, changes)
+    if boot.device is None and not changes.boot_device_given and changes.boot_enabled is not None:
+        _refuse_override_of_nothing(system, changes.boot_enabled)
     if boot != system.boot:
         _refuse_absent_device(system, boot.device)
         if boot.enabled is not BootOverrideEnabled.DISABLED:
@@ -60,6 +62,16 @@ def _changed_override(boot: BootOverride, changes: SystemChanges) -> BootOverrid
     if device is None:
         enabled = BootOverrideEnabled.DISABLED
     return BootOverride(enabled=enabled, device=device)
+
+
+def _refuse_override_of_nothing(system: System, enabled: BootOverrideEnabled) -> None:
+    if enabled is not BootOverrideEnabled.DISABLED:
+        raise PropertyConflict(
+            f"Boot/BootSourceOverrideEnabled of {system.name} cannot be {enabled} while no target is set; send "
+            f"BootSourceOverrideTarget too, one of {', '.join(system.boot_targets)}.",
+            property="Boot/BootSourceOverrideEnabled",
+            value=enabled,
+        )
 
 
 def _demand_boot_override(system: System) -> None:

@@ -333,7 +333,16 @@ class PowerTasks:
     def _shut_down(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         end = time.monotonic() + self._graceful_seconds
         ask_at = -math.inf
-        while not self._is_off(system, driver):
+        while True:
+            machine = driver.find_machine(system.id)
+            if machine is None or machine.power_state is PowerState.OFF:
+                return Acted()
+            if machine.power_state is PowerState.PAUSED:
+                raise Conflict(
+                    f"The guest of {system.name} cannot be asked to shut down while it is paused; use Resume first, or ForceOff.",
+                    kind="ComputerSystem",
+                    id=str(system.id),
+                )
             now = time.monotonic()
             if now >= end:
                 raise BackendTimeout(
@@ -349,7 +358,6 @@ class PowerTasks:
                 ask_at = now + min(ASK_AGAIN_SECONDS, self._graceful_seconds / 4)
                 ctx.progress(message="Waiting for the guest to shut down")
             ctx.sleep(POLL_SECONDS)
-        return Acted()
 
     def _ask_to_shut_down(self, system: System, driver: ComputeDriver) -> None:
         if not isinstance(driver, SupportsGracefulShutdown):

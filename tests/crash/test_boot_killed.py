@@ -38,9 +38,10 @@ class ChangedStart:
         """Firmware of each boot, and what it tried first."""
         driver = self.service.application.drivers.driver(self.system.host_id)
         assert isinstance(driver, SupportsSerialLog)
-        lines = driver.read_serial_log(self.system_id, 0, 1 << 21).decode().splitlines()
-        begins = [number for number, line in enumerate(lines) if line.startswith("HawkFish simulated ")]
-        return [f"{lines[number].split()[2]} {lines[number + 2].split()[-1]}" for number in begins]
+        text = driver.read_serial_log(self.system_id, 0, 1 << 21).decode()
+        boots = [boot.splitlines() for boot in text.split("HawkFish simulated ")[1:]]
+        tried = [next(line for line in boot if line.startswith(("Booting from ", "Trying "))) for boot in boots]
+        return [f"{boot[0].split()[0]} {line.split()[-1]}" for boot, line in zip(boots, tried, strict=True)]
 
     def submit(self) -> Accepted:
         """Asks for what the start is to bring about, and for the start."""

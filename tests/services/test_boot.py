@@ -8,7 +8,7 @@ from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.machines import BootDevice, Firmware, PowerState
 from hawkfish.domain.systems import BootOverrideEnabled, NewDisk, NewNetworkInterface, ResetType, SystemChanges
-from hawkfish.errors import PropertyNotInList
+from hawkfish.errors import PropertyConflict, PropertyNotInList
 from tests.support.installation import MIB
 
 BIOS, UEFI = Firmware.BIOS, Firmware.UEFI
@@ -137,6 +137,14 @@ def test_an_override_that_was_taken_away_is_gone_after_a_forced_restart(installa
     change(installation, system, boot_enabled=BootOverrideEnabled.DISABLED)
     reset(installation, system, ResetType.FORCE_RESTART)
     assert installation.boots(system) == ["network", "disk"]
+
+
+def test_an_override_of_nothing_is_refused(installation):
+    system = installation.create()
+    for enabled in (BootOverrideEnabled.ONCE, BootOverrideEnabled.CONTINUOUS):
+        with pytest.raises(PropertyConflict, match="send BootSourceOverrideTarget too"):
+            change(installation, system, boot_enabled=enabled)
+    assert change(installation, system, boot_enabled=BootOverrideEnabled.DISABLED) == system
 
 
 def test_a_plain_restart_stays_in_its_run(installation):

@@ -95,6 +95,40 @@ def test_a_paused_system_is_not_called_switched_on(installation, reset_type):
     assert (now.power_state, now.run_id) == (PAUSED, system.run_id)
 
 
+@pytest.mark.parametrize("reset_type", [ResetType.GRACEFUL_SHUTDOWN, ResetType.GRACEFUL_RESTART])
+def test_a_paused_guest_cannot_be_asked_and_it_is_said_what_to_do(installation, reset_type):
+    system = in_state(installation, PAUSED)
+    error = installation.failed(installation.reset(system, reset_type))
+    assert isinstance(error, Conflict)
+    assert "Resume" in error.message
+    now = installation.get(system)
+    assert (now.power_state, now.run_id) == (PAUSED, system.run_id)
+
+
+@pytest.mark.parametrize(
+    ("before", "reset_types"),
+    [
+        (ON, [ResetType.ON, ResetType.FORCE_ON, ResetType.RESUME]),
+        (OFF, [ResetType.FORCE_OFF, ResetType.GRACEFUL_SHUTDOWN]),
+        (PAUSED, [ResetType.PAUSE]),
+    ],
+)
+def test_a_state_that_is_reached_is_a_success_that_changes_nothing(installation, before, reset_types):
+    system = in_state(installation, before)
+    for reset_type in reset_types:
+        installation.done(installation.reset(system, reset_type))
+        assert installation.get(system) == system, f"{reset_type} has changed something, its version at least"
+
+
+def test_an_on_right_behind_a_cut_of_the_power_starts_anew(installation):
+    system = in_state(installation, ON)
+    off, on = installation.reset(system, ResetType.FORCE_OFF), installation.reset(system, ResetType.ON)
+    installation.done(off)
+    installation.done(on)
+    now = installation.get(system)
+    assert (now.power_state, now.run_id != system.run_id) == (ON, True)
+
+
 def test_an_nmi_reaches_the_guest(installation):
     system = in_state(installation, ON)
     installation.done(installation.reset(system, ResetType.NMI))
@@ -252,6 +286,17 @@ def test_a_machine_that_is_gone_cannot_be_started_and_it_is_said_what_to_do(inst
     assert "delete the system" in error.message
     assert system.name not in installation.machines()
     installation.done(installation.reset(system, ResetType.FORCE_OFF))
+
+
+def test_a_system_that_is_being_deleted_is_not_reset(installation):
+    system = installation.create()
+    installation.control.fail("remove_machine", kind=FaultKind.HANG)
+    deleting = installation.application.systems.delete(SYSTEM_ACTOR, system.id)
+    for reset_type in ResetType:
+        with pytest.raises(Conflict, match="cannot be reset while it is deleting"):
+            installation.reset(system, reset_type)
+    installation.control.clear_faults()
+    installation.done(deleting)
 
 
 # --- boot overrides --------------------------------------------------------------------------------------------------

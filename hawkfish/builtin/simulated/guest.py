@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hawkfish.domain.machines import BootDevice, Firmware, MachineSpec, SecureBootKeys
+from hawkfish.domain.storage import ConnectionInfo, NetworkDisk
 
 CPU_MODELS = ("simulated", "simulated-small", "simulated-large")
 """What the processors of simulated machines can be called."""
@@ -52,6 +53,7 @@ def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
         f"Nested virtualisation: {spec.setup.nested_virtualisation.value}",
         f"Secure boot: {'enabled' if is_secured(spec) else 'disabled'}",
     ]
+    lines += [f"Drive {drive.id}: {address_of(drive.medium) or 'empty'}" for drive in spec.drives]
     for kind, name in candidates:
         if name is not None:
             lines.append(f"Booting from {kind.value}: {name}")
@@ -66,6 +68,13 @@ def is_secured(spec: MachineSpec) -> bool:
     """Whether firmware refuses what is not signed; without keys it trusts everything, as UEFI does."""
     keys = spec.setup.secure_boot_keys is SecureBootKeys.FACTORY
     return spec.firmware is Firmware.UEFI and spec.setup.secure_boot and keys
+
+
+def address_of(connection: ConnectionInfo | None) -> str | None:
+    """Path or address of a medium."""
+    if isinstance(connection, NetworkDisk):
+        return f"{connection.protocol}://{connection.host}:{connection.port}/{connection.name}"
+    return None if connection is None else str(connection.path)
 
 
 def ready_text(spec: MachineSpec, seconds: float) -> str:

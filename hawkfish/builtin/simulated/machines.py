@@ -18,7 +18,7 @@ from hawkfish.domain.machines import (
     PowerState,
     StartOptions,
 )
-from hawkfish.domain.storage import BlockDevice, ConnectionInfo, FilePath, NetworkDisk
+from hawkfish.domain.storage import BlockDevice, ConnectionInfo, FilePath
 from hawkfish.errors import AlreadyExists, BackendError, Conflict, ForeignObject, InUse, MachineNotFound
 
 
@@ -492,16 +492,10 @@ def _observation(machine: Machine) -> MachineObservation:
         stamp=machine.spec.stamp,
         disk_ids=tuple(disk.id for disk in spec.disks),
         mac_addresses=tuple(interface.mac_address for interface in spec.network_interfaces),
-        media=tuple((drive.id, _address(drive.medium)) for drive in spec.drives),
+        media=tuple((drive.id, guest.address_of(drive.medium)) for drive in spec.drives),
         setup=spec.setup,
         boot_devices=guest.boot_devices(spec, run.override if run and not run.override_once else None),
     )
-
-
-def _address(connection: ConnectionInfo | None) -> str | None:
-    if isinstance(connection, NetworkDisk):
-        return f"{connection.protocol}://{connection.host}:{connection.port}/{connection.name}"
-    return None if connection is None else str(connection.path)
 
 
 def _local_path(connection: ConnectionInfo) -> str | None:
