@@ -82,10 +82,16 @@ class BootOverrideEnabled(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class BootOverride:
-    """A boot override as it was accepted; `device` None means the normal order."""
+    """A boot override as it was accepted; `device` None means the normal order.
+
+    Attributes:
+        number: Rises with each override that a system is given: what a start has used up is told by it from what was asked for
+            since, though that may read the same.
+    """
 
     enabled: BootOverrideEnabled = BootOverrideEnabled.DISABLED
     device: BootDevice | None = None
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

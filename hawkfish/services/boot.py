@@ -8,7 +8,7 @@ machine that is off and defined as was accepted; running twice finds nothing lef
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -40,7 +40,7 @@ def changed_boot(system: System, changes: SystemChanges) -> dict[str, Any]:
         _refuse_absent_device(system, boot.device)
         if boot.enabled is not BootOverrideEnabled.DISABLED:
             _demand_boot_override(system)
-        values |= {"boot_enabled": boot.enabled, "boot_device": boot.device}
+        values |= {"boot_enabled": boot.enabled, "boot_device": boot.device, "boot_number": system.boot.number + 1}
     if changes.firmware not in {None, system.firmware}:
         _refuse_absent_firmware(system, changes.firmware)
         values["firmware"] = changes.firmware
@@ -132,11 +132,24 @@ def _refuse_other_options(system: System, present: list[str], asked: tuple[str, 
 def boot_arguments(system: System) -> dict[str, Any]:
     """What was accepted before a start is what the start will do, whatever is accepted after it."""
     return {
-        "boot": [system.boot.enabled, system.boot.device],
+        "boot": boot_to_json(system.boot),
         "firmware": system.firmware,
         "boot_order": list(system.boot_order),
         "setup": asdict(system.setup),
     }
+
+
+def boot_to_json(boot: BootOverride) -> list[Any]:
+    """An override as tasks bear it."""
+    return [boot.enabled, boot.device, boot.number]
+
+
+def boot_from_json(values: Sequence[Any]) -> BootOverride:
+    """The reverse; tasks of before overrides were numbered bear no number."""
+    enabled, device, number = (*values, 0)[:3]
+    return BootOverride(
+        enabled=BootOverrideEnabled(enabled), device=None if device is None else BootDevice(device), number=number
+    )
 
 
 def as_accepted(system: System, arguments: Mapping[str, Any]) -> System:

@@ -16,7 +16,7 @@ from uuid import UUID
 from hawkfish.config import Settings
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.machines import BootDevice, MachineObservation, MachineStamp, PowerState, StartOptions
+from hawkfish.domain.machines import MachineObservation, MachineStamp, PowerState, StartOptions
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
 from hawkfish.errors import ActionNotSupported, BackendError, BackendTimeout, Conflict, HawkFishError, MachineNotFound
@@ -30,7 +30,14 @@ from hawkfish.plugins.compute import (
 )
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.access import Access
-from hawkfish.services.boot import as_accepted, boot_arguments, define_for_start, is_defined_as
+from hawkfish.services.boot import (
+    as_accepted,
+    boot_arguments,
+    boot_from_json,
+    boot_to_json,
+    define_for_start,
+    is_defined_as,
+)
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
 from hawkfish.services.media_order import media_ahead, refuse_without_media, wait_for_media
@@ -228,7 +235,7 @@ class PowerTasks:
             return {
                 "power_state": power,
                 "run_id": None if machine is None else machine.run_id,
-                "booted": None if boot is None else [boot.enabled, boot.device],
+                "booted": None if boot is None else boot_to_json(boot),
                 # What the machine has now is shown with the end of the start that brought it.
                 "facts": asdict(machine.facts) if machine is not None and _applies_setup(ctx.task) else None,
             }
@@ -251,13 +258,13 @@ class PowerTasks:
 
     def _accepted_boot(self, ctx: StepContext) -> BootOverride:
         """The override as it was when the task was accepted; a `Once` that an earlier start has used since is no more."""
-        enabled, device = ctx.arguments["boot"]
-        if enabled == BootOverrideEnabled.ONCE:
+        boot = boot_from_json(ctx.arguments["boot"])
+        if boot.enabled is BootOverrideEnabled.ONCE:
             with self._database.read() as uow:
                 ended = uow.tasks.search(subject=ctx.task.subject, ended_since=ctx.task.created_at)
             if any(_has_used(task, ctx.task) for task in ended):
                 return BootOverride()
-        return BootOverride(enabled=BootOverrideEnabled(enabled), device=None if device is None else BootDevice(device))
+        return boot
 
     # --- what the kinds do; each is content with what is so already ----------------------------------------------
 
@@ -432,7 +439,7 @@ def _record(uow: UnitOfWork, ctx: StepContext, result: Any) -> None:
     system_id = UUID(ctx.arguments["system_id"])
     uow.systems.observe_power(system_id, PowerState(result["power_state"]), result["run_id"])
     if result["booted"] and result["booted"][0] == BootOverrideEnabled.ONCE:
-        uow.systems.use_up_boot(system_id, BootDevice(result["booted"][1]))
+        uow.systems.use_up_boot(system_id, boot_from_json(result["booted"]).number)
     if result.get("facts") is not None:
         uow.systems.write(system_id, observed=result["facts"])
 

@@ -367,6 +367,22 @@ def test_of_two_starts_in_line_the_first_uses_the_override(installation):
     assert installation.boots(system) == ["network", "disk"]
 
 
+def test_an_override_that_reads_as_one_of_before_is_another(installation):
+    system = installation.create()
+    cd_once = SystemChanges(boot_enabled=BootOverrideEnabled.ONCE, boot_device=BootDevice.CD, boot_device_given=True)
+    override(installation, system, NETWORK_ONCE)
+    installation.control.fail("start_machine", kind=FaultKind.HANG)
+    first = installation.reset(system, ResetType.ON)
+    override(installation, system, cd_once)
+    override(installation, system, NETWORK_ONCE)
+    second = installation.reset(system, ResetType.POWER_CYCLE)
+    installation.control.clear_faults()
+    installation.done(first)
+    installation.done(second)
+    assert installation.boots(system) == ["network", "network"]
+    assert installation.get(system).boot == NONE
+
+
 def test_a_start_that_fails_or_is_not_needed_uses_nothing(installation):
     system = installation.create()
     override(installation, system, NETWORK_ONCE)

@@ -56,6 +56,7 @@ class SystemRow(Base):
     labels: Mapped[Json]
     boot_enabled: Mapped[BootOverrideEnabled] = mapped_column(enum_by_value(BootOverrideEnabled, "boot_enabled"))
     boot_device: Mapped[BootDevice | None] = mapped_column(enum_by_value(BootDevice, "boot_device"))
+    boot_number: Mapped[int] = mapped_column(default=0, server_default="0")
     boot_order: Mapped[Json | None]
     setup: Mapped[Json | None]
     setup_applied_at: Mapped[Instant | None]

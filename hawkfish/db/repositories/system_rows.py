@@ -155,7 +155,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         disks=tuple(disks),
         network_interfaces=tuple(interfaces),
         profile=profile,
-        boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device),
+        boot=BootOverride(enabled=row.boot_enabled, device=row.boot_device, number=row.boot_number),
         boot_order=tuple(row.boot_order or ()),
         setup=FirmwareSetup.of(row.setup),
         setup_applied_at=row.setup_applied_at,

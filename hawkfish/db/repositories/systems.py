@@ -20,7 +20,6 @@ from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.db.repositories.system_rows import attachment_to_json, disks_of, interfaces_of, to_system
 from hawkfish.domain.machines import (
-    BootDevice,
     MachineObservation,
     PowerState,
     Screenshot,
@@ -389,14 +388,14 @@ class SystemRepository:
         row: Row[Any] | None = RECORDED.row(self._uow.connection, {"system_id": str(system_id)})
         return row
 
-    def use_up_boot(self, system_id: UUID, device: BootDevice) -> None:
+    def use_up_boot(self, system_id: UUID, number: int) -> None:
         """Ends a boot override that held for one boot, unless another has been accepted since."""
         changed = self._session.execute(
             update(SystemRow)
             .where(
                 SystemRow.id == str(system_id),
                 SystemRow.boot_enabled == BootOverrideEnabled.ONCE,
-                SystemRow.boot_device == device,
+                SystemRow.boot_number == number,
             )
             .values(boot_enabled=BootOverrideEnabled.DISABLED, boot_device=None, version=SystemRow.version + 1)
             .execution_options(synchronize_session=False)
