@@ -40,6 +40,7 @@ from hawkfish.services.profiles import ProfileService
 from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.secure_boot import SecureBootService
 from hawkfish.services.sessions import SessionService
+from hawkfish.services.streams import Outside, StreamService
 from hawkfish.services.subscriptions import SubscriptionService
 from hawkfish.services.system_batches import SystemBatchTasks
 from hawkfish.services.system_tasks import SystemTasks
@@ -89,6 +90,7 @@ class Application:
     events: EventService
     subscriptions: SubscriptionService
     secret_box: SecretBox
+    access: Access
     health: HealthService
     service_info: ServiceInfo
 
@@ -184,6 +186,7 @@ class Application:
             events=EventService(access),
             subscriptions=SubscriptionService(access, secrets),
             secret_box=secrets,
+            access=access,
             health=HealthService(access),
             service_info=ServiceInfo(installation_id=installation_id, version=version("hawkfish")),
         )
@@ -207,6 +210,14 @@ class Application:
             ),
             leads,
         )
+
+    def streams(self, outside: Outside) -> StreamService:
+        """The streams of events that this process sends.
+
+        Args:
+            outside: Runs what blocks where it stops no other stream.
+        """
+        return StreamService(self.access, outside)
 
     def close(self) -> None:
         """Closes drivers and database; machines are not touched."""

@@ -103,6 +103,8 @@ class Settings:
     but for subscriptions that ask for `RetryForever`."""
     event_subscriptions: int = 200
     """Subscriptions that events are posted to at most."""
+    event_streams: int = 5000
+    """Streams of events that one process of the API has open at most."""
     events_allowed_networks: tuple[str, ...] = ()
     """Networks, such as 10.1.0.0/16, that the subscriptions of others than administrators may deliver to although they are
     of this machine or private. Link-local addresses and those of cloud metadata are refused whatever stands here."""
@@ -336,6 +338,7 @@ _LEAST: Mapping[str, float] = {
     "event_retry_attempts": 0,
     "event_retry_seconds": 0.01,
     "event_subscriptions": 0,
+    "event_streams": 0,
     "audit_retention_days": 0,
     "host_reserved_memory": 0,
     "pool_overcommit": 0.1,

@@ -74,6 +74,7 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/HawkFishTask\.Cancel", {"POST": "tasks.cancel"}),
     (r".*/TaskMonitors/[^/]+", {"GET": "tasks.read", "DELETE": "tasks.cancel"}),
     (r".*/EventService\.SubmitTestEvent", {"POST": "events.submit_test"}),
+    (r".*/EventService/SSE", {"GET": "events.listen"}),
     (r".*/Subscriptions(/Members)?", {"GET": "subscriptions.list", "POST": "subscriptions.create"}),
     (
         r".*/Subscriptions/[^/]+",

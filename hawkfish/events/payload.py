@@ -92,7 +92,7 @@ def _record(number: int, event: Event) -> dict[str, Any]:
 
 def event_id(event: Event) -> str:
     """The EventId: the event's own, or that of the gap that it stands for."""
-    return str(event.id) if event.id else f"dropped-{event.data['first']}-{event.data['last']}"
+    return f"dropped-{event.data['first']}-{event.data['last']}" if "first" in event.data else str(event.id)
 
 
 def gap(first: int, last: int, at: datetime, count: int | None = None) -> Event:

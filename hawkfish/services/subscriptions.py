@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -36,8 +36,6 @@ from hawkfish.services.destinations import DestinationPolicy
 from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.webhooks import new_secret
 
-STREAM_SECONDS = 40.0
-"""A stream of which its process has said nothing for so long is taken to be closed."""
 RECEIVERS_LOCK = "subscriptions:receivers"
 
 
@@ -75,7 +73,7 @@ class SubscriptionService:
         self._access.authorize(actor, "subscriptions.list", "subscriptions")
         everybody = Privilege.CONFIGURE_MANAGER in actor.privileges
         with self._database.read() as uow:
-            return uow.subscriptions.all(owner_id=None if everybody else actor.account_id, seen_after=_seen_after())
+            return uow.subscriptions.all(owner_id=None if everybody else actor.account_id)
 
     def get(self, actor: Actor, subscription_id: UUID) -> Subscription:
         """The subscription.
@@ -217,7 +215,7 @@ class SubscriptionService:
             uow.subscriptions.change(found.id, expected_version, **values)
             self._access.audit.record(uow, actor, "subscriptions.update", found.subject, changed=changed)
             uow.subscriptions.tell(RESOURCE_CHANGED, found, actor=actor.user_name)
-            written = uow.subscriptions.find(found.id, seen_after=_seen_after())
+            written = uow.subscriptions.find(found.id)
             if written is None:
                 raise _not_found(found.id)
             return written
@@ -281,7 +279,7 @@ class SubscriptionService:
 
     def purge(self) -> int:
         """Forgets streams whose process is gone; tells how many."""
-        return self._database.run(lambda uow: uow.subscriptions.purge(seen_before=_seen_after()))
+        return self._database.run(lambda uow: uow.subscriptions.purge())
 
     # --- finding -------------------------------------------------------------------------------------------------
 
@@ -290,7 +288,7 @@ class SubscriptionService:
 
     def _visible(self, actor: Actor, verb: str, subscription_id: UUID) -> Subscription:
         with self._database.read() as uow:
-            found = uow.subscriptions.find(subscription_id, seen_after=_seen_after())
+            found = uow.subscriptions.find(subscription_id)
         # What is not there is refused to nobody: it is simply not found.
         owner = actor.account_id if found is None else found.owner_id
         try:
@@ -302,10 +300,6 @@ class SubscriptionService:
         if found is None:
             raise _not_found(subscription_id)
         return found
-
-
-def _seen_after() -> datetime:
-    return datetime.now(UTC) - timedelta(seconds=STREAM_SECONDS)
 
 
 def _not_found(subscription_id: UUID) -> NotFound:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from falcon.testing import Result, TestClient
 
 from hawkfish.api.app import create_app
+from hawkfish.api.resources.streams import Frames
 from hawkfish.bootstrap import Application
 from hawkfish.config import Settings, load_settings
 from hawkfish.db import Database
@@ -144,6 +146,15 @@ def _added(application: Application, accepted: Accepted) -> None:
     assert task.state == "Completed", task.error
 
 
+def _only_the_first(frames: Frames) -> bytes:
+    """What a stream begins with: the client of these tests reads every answer to its end, and a stream has none."""
+    opening, frames._opening = frames._opening, None
+    if opening is None:
+        frames.close()
+        raise StopIteration
+    return opening
+
+
 @contextmanager
 def installation(data_dir: Path, database_url: str | None = None, **settings: Any) -> Iterator[Api]:
     chosen = prepare(data_dir, database_url, **settings)
@@ -160,3 +171,11 @@ def opened(settings: Settings) -> Iterator[Api]:
         yield Api(application, TestClient(create_app(application))).login("admin", PASSWORD)
     finally:
         application.close()
+    with simulator(data_dir), running_worker(chosen), mock.patch.object(Frames, "__next__", _only_the_first):
+        application = Application.open(chosen)
+        try:
+            add_host(application)
+            anonymous = Api(application, TestClient(create_app(application)))
+            yield anonymous.login("admin", PASSWORD)
+        finally:
+            application.close()

@@ -29,8 +29,8 @@ AS_SHIPPED = ("-c", "python:hawkfish.worker.gunicorn_settings")
 
 
 @contextmanager
-def gunicorn(data_dir: Path, *, tls: bool = False, **variables: str) -> Iterator[str]:
-    """Serves `hawkfish.api.wsgi:app` with two workers, under a plain gunicorn or with our settings over TLS; gives its URL."""
+def gunicorn(data_dir: Path, *, tls: bool = False, shipped: bool = False, **variables: str) -> Iterator[str]:
+    """Serves `hawkfish.api.wsgi:app` with two workers, under a plain gunicorn or with our settings, as over TLS; gives its URL."""
     port = free_port()
     url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     own = {
@@ -39,7 +39,7 @@ def gunicorn(data_dir: Path, *, tls: bool = False, **variables: str) -> Iterator
         "HF_BIND": f"127.0.0.1:{port}",
         "HF_API_WORKERS": "2",
     }
-    options = AS_SHIPPED if tls else (*PLAIN, "--bind", f"127.0.0.1:{port}")
+    options = AS_SHIPPED if tls or shipped else (*PLAIN, "--bind", f"127.0.0.1:{port}")
     command = [sys.executable, "-m", "gunicorn", *options, "hawkfish.api.wsgi:app"]
     with (data_dir / "gunicorn.log").open("ab") as log:
         process = subprocess.Popen(command, env={**os.environ, **own, **variables}, stdout=log, stderr=log)

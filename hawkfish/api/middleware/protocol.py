@@ -55,7 +55,7 @@ class Protocol:
         """Leaves the query options in the request's context, and how they shape what is shown; None for not at all."""
         context = req.context
         context.query, context.shape = PLAIN, None
-        if req.query_string:
+        if req.query_string and not resource.reads_query:
             context.query = query = read_query(req, collection=resource.collection, shapeable=resource.shapeable)
             context.read = self._reader.of(req)
             if query.shapes:

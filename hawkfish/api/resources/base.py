@@ -39,11 +39,13 @@ class Resource:
     Attributes:
         collection: Whether it has Members, and so takes $top, $skip, $filter and only.
         shapeable: Whether it shows a Redfish resource, of which $select and $expand can show more or less.
+        reads_query: Whether it reads the query options itself.
         allow: The methods that it answers, for the header `Allow`.
     """
 
     collection: ClassVar[bool] = False
     shapeable: ClassVar[bool] = True
+    reads_query: ClassVar[bool] = False
     allow: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, application: Application) -> None:

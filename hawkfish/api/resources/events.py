@@ -13,6 +13,7 @@ from hawkfish.api.documents import Document, dump, expected_version, send
 from hawkfish.api.links import described_by
 from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import Address, Collection, Resource, Singleton, not_none, paged, timestamp
+from hawkfish.api.resources.streams import FILTERS
 from hawkfish.api.schemas.events import (
     NewSubscriptionSchema,
     RedeliverSchema,
@@ -63,6 +64,10 @@ class EventServiceResource(Singleton):
             "SubordinateResourcesSupported": True,
             "OriginResourcesSupported": True,
             "IncludeOriginOfConditionSupported": False,
+            "ServerSentEventUri": links.STREAM,
+            # EventType is taken, too, and not shown: it is deprecated.
+            "SSEFilterPropertiesSupported": {name: FILTERS[name] for name in FILTERS if name != "EventType"},
+            "SSEIncludeOriginOfConditionSupported": False,
             "Subscriptions": {"@odata.id": links.SUBSCRIPTIONS},
             "Actions": {
                 "#EventService.SubmitTestEvent": {

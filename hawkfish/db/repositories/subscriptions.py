@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SUBSCRIPTIONS_CHANNEL = "subscriptions"
 """The channel of the signal that tells of subscriptions that were made, changed or deleted, and of deliveries to be made again."""
+STREAM_TIME = timedelta(seconds=40)
+"""A stream of which its process has said nothing for so long is taken to be closed."""
 DELIVERIES_KEPT = 100
 """Deliveries of a subscription that are kept; the oldest go first."""
 
@@ -46,29 +48,36 @@ class SubscriptionRepository:
 
     def add(self, subscription: Subscription) -> None:
         """Adds a subscription; it hears of what happens from now on."""
-        self._session.execute(insert(SubscriptionRow).values(**_to_row(subscription)))
+        values = _to_row(subscription)
+        if subscription.type is SubscriptionType.STREAM:
+            values["seen_at"] = self._uow.now()
+        self._session.execute(insert(SubscriptionRow).values(**values))
         if subscription.type is SubscriptionType.POST:
             while self._uow.events.give_places():
                 pass  # what has happened before is before its place
             self._uow.events.open_sink(subscription.subject)
             self._uow.publish(SUBSCRIPTIONS_CHANNEL)
 
-    def all(self, *, owner_id: UUID | None = None, seen_after: datetime) -> list[Subscription]:
+    def all(self, *, owner_id: UUID | None = None) -> list[Subscription]:
         """Subscriptions, oldest first.
 
         Args:
             owner_id: Only those of this account.
-            seen_after: Not streams of which nothing was heard since; their process is gone.
         """
-        statement = _open(seen_after).order_by(SubscriptionRow.created_at, SubscriptionRow.id)
+        statement = self._there().order_by(SubscriptionRow.created_at, SubscriptionRow.id)
         if owner_id is not None:
             statement = statement.where(SubscriptionRow.owner_id == str(owner_id))
         return [_to_subscription(row) for row in self._session.scalars(statement)]
 
-    def find(self, subscription_id: UUID, *, seen_after: datetime) -> Subscription | None:
-        """The subscription, if there is one; see `all`."""
-        row = self._session.scalar(_open(seen_after).where(SubscriptionRow.id == str(subscription_id)))
+    def find(self, subscription_id: UUID) -> Subscription | None:
+        """The subscription, if there is one."""
+        row = self._session.scalar(self._there().where(SubscriptionRow.id == str(subscription_id)))
         return None if row is None else _to_subscription(row)
+
+    def _there(self) -> Select[SubscriptionRow]:
+        """All but streams whose process is gone."""
+        seen_at = SubscriptionRow.seen_at
+        return select(SubscriptionRow).where(or_(seen_at.is_(None), seen_at >= self._uow.now() - STREAM_TIME))
 
     def exists(self, subscription_id: UUID) -> bool:
         """Whether it is still there."""
@@ -122,30 +131,25 @@ class SubscriptionRepository:
 
     # --- streams -------------------------------------------------------------------------------------------------
 
-    def keep_streams(self, listener: str, now: datetime) -> set[UUID]:
+    def keep_streams(self, listener: str) -> set[UUID]:
         """Notes that a process still holds its streams open; tells which of them there still are."""
         kept = self._session.scalars(
             update(SubscriptionRow)
             .where(SubscriptionRow.listener == listener)
-            .values(seen_at=now)
+            .values(seen_at=self._uow.now())
             .returning(SubscriptionRow.id)
         )
         return {UUID(item) for item in kept}
-
-    def streams(self, listener: str) -> set[UUID]:
-        """The streams of a process that there still are."""
-        found = self._session.scalars(select(SubscriptionRow.id).where(SubscriptionRow.listener == listener))
-        return {UUID(item) for item in found}
 
     def close_streams(self, ids: Collection[UUID]) -> None:
         """Removes streams that were closed."""
         self._session.execute(delete(SubscriptionRow).where(SubscriptionRow.id.in_([str(item) for item in ids])))
 
-    def purge(self, *, seen_before: datetime) -> int:
-        """Removes streams of which nothing was heard since, and places of subscriptions that are gone; tells how many streams."""
+    def purge(self) -> int:
+        """Removes streams whose process is gone, and places of subscriptions that are gone; tells how many streams."""
         gone = self._session.execute(
             delete(SubscriptionRow).where(
-                SubscriptionRow.type == SubscriptionType.STREAM, SubscriptionRow.seen_at < seen_before
+                SubscriptionRow.type == SubscriptionType.STREAM, SubscriptionRow.seen_at < self._uow.now() - STREAM_TIME
             )
         )
         # An account takes its subscriptions with it, and nothing in the database takes their places.
@@ -227,10 +231,6 @@ class SubscriptionRepository:
     def end_delivery(self, delivery_id: int, **values: Any) -> None:
         """Writes down what became of a delivery that was waiting."""
         self._session.execute(update(DeliveryRow).where(DeliveryRow.id == delivery_id).values(**values))
-
-
-def _open(seen_after: datetime) -> Select[SubscriptionRow]:
-    return select(SubscriptionRow).where(or_(SubscriptionRow.seen_at.is_(None), SubscriptionRow.seen_at >= seen_after))
 
 
 def _deliveries(subscription_id: UUID) -> Select[DeliveryRow]:
