@@ -20,6 +20,7 @@ from hawkfish.cli.target import Credentials, Target
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)  # the service answers within its sync wait; the rest is for a slow network
 UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)  # after the last byte the service looks at all of it
+STREAM_QUIET = 35.0  # the service says every 10 s that it is still there
 ATTEMPTS = 4
 UNAUTHORIZED = 401
 
@@ -171,6 +172,44 @@ class Client:
         if answer.status_code == UNAUTHORIZED:
             raise CommandError(self._not_logged_in(), ExitCode.NOT_ALLOWED)
         return _reply(answer)
+
+    def stream(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        after: str | None = None,
+        quiet: float = STREAM_QUIET,
+    ) -> Iterator[str]:
+        """The lines of a stream of events, until the service ends it.
+
+        Args:
+            path: Where it is.
+            parameters: What is asked for.
+            after: The id of the last event that is known.
+            quiet: Seconds without a line after which the connection is taken to be lost.
+
+        Raises:
+            CommandError: The service cannot be reached (any more), or says no.
+        """
+        if not self._token and self.target.credentials:
+            self._log_in_again(self.target.credentials)
+        headers = {"Accept": "text/event-stream", "X-Auth-Token": self._token}
+        if after is not None:
+            headers["Last-Event-ID"] = after
+        timeout = httpx.Timeout(TIMEOUT.read, connect=TIMEOUT.connect, read=quiet)
+        try:
+            with self._http.stream(
+                "GET", path, params=dict(parameters or {}), headers=headers, timeout=timeout
+            ) as answer:
+                if answer.status_code == UNAUTHORIZED:
+                    raise CommandError(self._not_logged_in(), ExitCode.NOT_ALLOWED)
+                if not answer.is_success:
+                    answer.read()
+                    _reply(answer)
+                yield from answer.iter_lines()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
 
     def send(
         self,

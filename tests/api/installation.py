@@ -168,14 +168,7 @@ def opened(settings: Settings) -> Iterator[Api]:
     """The API alone; logged in as the administrator."""
     application = Application.open(settings)
     try:
-        yield Api(application, TestClient(create_app(application))).login("admin", PASSWORD)
+        with mock.patch.object(Frames, "__next__", _only_the_first):
+            yield Api(application, TestClient(create_app(application))).login("admin", PASSWORD)
     finally:
         application.close()
-    with simulator(data_dir), running_worker(chosen), mock.patch.object(Frames, "__next__", _only_the_first):
-        application = Application.open(chosen)
-        try:
-            add_host(application)
-            anonymous = Api(application, TestClient(create_app(application)))
-            yield anonymous.login("admin", PASSWORD)
-        finally:
-            application.close()

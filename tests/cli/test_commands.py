@@ -61,6 +61,8 @@ def test_list_is_ls_everywhere():
         "images list",
         "profiles list",
         "tasks list",
+        "events list",
+        "subscriptions list",
         "audit list",
         "users list",
         "plugins list",

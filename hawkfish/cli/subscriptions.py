@@ -1,0 +1,272 @@
+"""Subscriptions: who is sent events, and what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, seconds
+from hawkfish.cli.each import RemoveCommand
+from hawkfish.cli.errors import CommandError, ExitCode
+from hawkfish.cli.output import Words, key_value
+from hawkfish.cli.tables import oem
+
+if TYPE_CHECKING:
+    from hawkfish.cli.client import Client
+
+SUBSCRIPTIONS = "/redfish/v1/EventService/Subscriptions"
+TEST_EVENT = "/redfish/v1/EventService/Actions/EventService.SubmitTestEvent"
+POLICIES = ("TerminateAfterRetries", "SuspendRetries", "RetryForever", "RetryForeverWithBackoff")
+SUBSCRIPTION_COLUMNS = ("ID", "Destination", "State", "Health", "Delivered", "Dropped", "Context", "Last Error")
+SUBSCRIPTION_DETAILS = (
+    *SUBSCRIPTION_COLUMNS,
+    "Type",
+    "Registries",
+    "Resource Types",
+    "Messages",
+    "Origins",
+    "Policy",
+    "Verify Certificate",
+    "Created By",
+    "Created At",
+    "Last Delivery",
+    "Secret",
+)
+DELIVERY_COLUMNS = ("ID", "At", "State", "Events", "Attempt", "Again", "HTTP Status", "Milliseconds", "Error")
+PAUSE_SECONDS = 0.2
+TEST_SECONDS = 30.0
+
+
+def subscription_row(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Values of SUBSCRIPTION_COLUMNS."""
+    own, status = oem(subscription), subscription.get("Status") or {}
+    return (
+        subscription.get("Id"),
+        subscription.get("Destination") or "(stream)",
+        status.get("State"),
+        status.get("Health"),
+        own.get("EventsDelivered", ""),
+        own.get("EventsDropped", ""),
+        subscription.get("Context") or "",
+        own.get("LastError") or "",
+    )
+
+
+def subscription_details(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Values of SUBSCRIPTION_DETAILS."""
+    own = oem(subscription)
+    return (
+        *subscription_row(subscription),
+        subscription.get("SubscriptionType"),
+        Words(subscription.get("RegistryPrefixes") or []),
+        Words(subscription.get("ResourceTypes") or []),
+        Words(subscription.get("MessageIds") or []),
+        Words([item["@odata.id"] for item in subscription.get("OriginResources") or []]),
+        subscription.get("DeliveryRetryPolicy", ""),
+        subscription.get("VerifyCertificate", ""),
+        own.get("CreatedBy"),
+        own.get("CreatedAt"),
+        own.get("LastDelivery", ""),
+        own.get("Secret", ""),
+    )
+
+
+def delivery_row(delivery: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Values of DELIVERY_COLUMNS."""
+    names = ("Id", "At", "State", "EventCount", "Attempt", "Redelivery", "HTTPStatus", "Milliseconds", "Error")
+    return tuple(delivery.get(name, "") for name in names)
+
+
+def find_subscription(client: Client, name: str) -> dict[str, Any]:
+    """Reads a subscription by its id."""
+    return client.named(SUBSCRIPTIONS, name)
+
+
+def deliveries_of(client: Client, subscription: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Its last deliveries, newest first.
+
+    Raises:
+        CommandError: It is a stream, to which nothing is posted.
+    """
+    found = oem(subscription).get("Deliveries")
+    if found is None:
+        raise CommandError(f"The subscription {subscription.get('Id')} is a stream, which has no deliveries.")
+    return list(client.members(str(found["@odata.id"])))
+
+
+class ListSubscriptions(ListCommand):
+    """List the subscriptions to events, streams among them."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:  # noqa: ARG002  cliff's form
+        """Gives a row for each."""
+        return SUBSCRIPTION_COLUMNS, [subscription_row(item) for item in self.client.members(SUBSCRIPTIONS)]
+
+
+class ShowSubscription(ShowCommand):
+    """Show a subscription."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="ID")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Gives its properties."""
+        return SUBSCRIPTION_DETAILS, subscription_details(find_subscription(self.client, parsed_args.name))
+
+
+class CreateSubscription(ShowCommand):
+    """Subscribe to events, and show the secret that deliveries are signed with: this once."""
+
+    epilog = "Example: hawkfish subscriptions create https://listener.example/events --registry ResourceEvent"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("destination", metavar="URL", help="where events are posted to")
+        parser.add_argument("--event-context", metavar="TEXT", help="a text of your own that comes with every event")
+        lists = {
+            "RegistryPrefixes": ("--registry", "NAME", "only messages of this registry, such as ResourceEvent"),
+            "ResourceTypes": ("--type", "TYPE", "only events of such resources, such as ComputerSystem"),
+            "MessageIds": ("--message", "ID", "only this message, such as ResourceEvent.ResourceCreated"),
+            "OriginResources": ("--origin", "ADDRESS", "only events of the resource at this address"),
+        }
+        for name, (option, metavar, text) in lists.items():
+            parser.add_argument(option, dest=name, action="append", metavar=metavar, help=f"{text}; repeatable")
+        parser.add_argument("--below", action="store_true", help="--origin stands for what is below it, too")
+        parser.add_argument(
+            "--header", dest="headers", type=key_value, action="append", metavar="NAME=VALUE", help="repeatable"
+        )
+        parser.add_argument("--retry", choices=POLICIES, help="what becomes of it when deliveries go on failing")
+        parser.add_argument("--insecure", action="store_true", help="do not verify the receiver's certificate")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
+        """Makes it."""
+        origins = parsed_args.OriginResources
+        named = {
+            "Context": parsed_args.event_context,
+            "RegistryPrefixes": parsed_args.RegistryPrefixes,
+            "ResourceTypes": parsed_args.ResourceTypes,
+            "MessageIds": parsed_args.MessageIds,
+            "OriginResources": None if origins is None else [{"@odata.id": item} for item in origins],
+            "SubordinateResources": True if parsed_args.below else None,
+            "HttpHeaders": None if parsed_args.headers is None else [dict([pair]) for pair in parsed_args.headers],
+            "DeliveryRetryPolicy": parsed_args.retry,
+            "VerifyCertificate": False if parsed_args.insecure else None,
+        }
+        body = {"Destination": parsed_args.destination, "Protocol": "Redfish"}
+        given = {key: value for key, value in named.items() if value is not None}
+        return SUBSCRIPTION_DETAILS, subscription_details(self.client.post(SUBSCRIPTIONS, body | given).body)
+
+
+class TestSubscription(ListCommand):
+    """Tell a test event, and show what became of its delivery to a subscription.
+
+    The subscription must want to hear of it: one that asks for other registries or resources is told nothing.
+    """
+
+    __test__ = False
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="ID")
+        parser.add_argument("--timeout", type=seconds, default=TEST_SECONDS, metavar="SECONDS", help="wait no longer")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:
+        """Sends it and waits."""
+        found = find_subscription(self.client, parsed_args.name)
+        known = {delivery["Id"] for delivery in deliveries_of(self.client, found)}
+        self.client.post(TEST_EVENT, {})
+        deadline = time.monotonic() + parsed_args.timeout
+        while time.monotonic() < deadline:
+            new = [item for item in deliveries_of(self.client, found) if item["Id"] not in known]
+            if new:
+                return DELIVERY_COLUMNS, [delivery_row(item) for item in new]
+            time.sleep(PAUSE_SECONDS)
+        raise CommandError(
+            f"Nothing was sent within {parsed_args.timeout:g} s: the subscription does not ask for such events, is suspended, "
+            "or no worker runs.",
+            ExitCode.TIMEOUT,
+        )
+
+
+class SubscriptionHistory(ListCommand):
+    """List the last deliveries to a subscription, the newest first."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="ID")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:
+        """Gives a row for each."""
+        found = find_subscription(self.client, parsed_args.name)
+        return DELIVERY_COLUMNS, [delivery_row(item) for item in deliveries_of(self.client, found)]
+
+
+class Redeliver(ListCommand):
+    """Send the events of a delivery once more."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="ID")
+        parser.add_argument("delivery", metavar="DELIVERY", help="its id, as `subscriptions history` shows it")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:
+        """Asks for it, and shows it."""
+        found = find_subscription(self.client, parsed_args.name)
+        target = f"{found['@odata.id']}/Actions/Oem/HawkFishEventDestination.Redeliver"
+        made = self.client.post(target, {"DeliveryId": parsed_args.delivery})
+        return DELIVERY_COLUMNS, [delivery_row(made.body)]
+
+
+class _ActionCommand(BaseCommand):
+    """A command that is an action of each subscription that is named."""
+
+    action = ""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Adds the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("names", nargs="+", metavar="ID")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Does it."""
+        for name in parsed_args.names:
+            address = find_subscription(self.client, name)["@odata.id"]
+            self.client.post(f"{address}/Actions/EventDestination.{self.action}", {})
+
+
+class SuspendSubscriptions(_ActionCommand):
+    """Stop deliveries; what happens meanwhile waits."""
+
+    action = "SuspendSubscription"
+
+
+class ResumeSubscriptions(_ActionCommand):
+    """Go on with deliveries, first of what waits."""
+
+    action = "ResumeSubscription"
+
+
+class RemoveSubscriptions(RemoveCommand):
+    """Remove subscriptions; streams are closed.
+
+    On a terminal it asks; elsewhere it takes --yes.
+    """
+
+    noun = "subscription"
+
+    def find(self, name: str) -> dict[str, Any]:
+        """Reads the subscription."""
+        return find_subscription(self.client, name)
