@@ -199,6 +199,15 @@ MEDIA_EJECTED = _own(
     Argument(description="The name of the drive."),
     _SYSTEM,
 )
+WORK_FAILED = _own(
+    "SystemWorkFailed",
+    "'%1' failed: %2",
+    "What was accepted for a system could not be done.",
+    Argument(description="What was to be done."),
+    Argument(description="Why it failed."),
+    severity=Severity.WARNING,
+    resolution="Do what the reason says, and ask again.",
+)
 EVENTS_DROPPED = _own(
     "EventsDropped",
     "%1 events were deleted before they were delivered here.",
@@ -256,6 +265,7 @@ OWN_MESSAGES: tuple[OwnMessage, ...] = (
     VOLUME_RESIZED,
     MEDIA_INSERTED,
     MEDIA_EJECTED,
+    WORK_FAILED,
     EVENTS_DROPPED,
     TEST_EVENT,
     STREAM_OPENED,

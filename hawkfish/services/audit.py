@@ -179,6 +179,14 @@ class AuditService:
         except DatabaseUnavailable as error:
             log.error("audit.refusal_not_written", verb=verb, error=error.message)  # noqa: TRY400  no trace is needed
 
+    def failed(self, actor: Actor, verb: str, subject: str, *, reason: str) -> None:
+        """Writes that something was asked for by somebody who may, and could not be done; in a transaction of its own."""
+        try:
+            with self._database.write() as uow:
+                self.record(uow, actor, verb, subject, AuditOutcome.FAILED, reason=reason)
+        except DatabaseUnavailable as error:
+            log.error("audit.refusal_not_written", verb=verb, error=error.message)  # noqa: TRY400  no trace is needed
+
     def suppressed(self, address: str | None) -> int | None:
         """How many refusals of this source were left out before the one to be written now; None to leave out this one too."""
         return self._throttle.admit(source_of(address))

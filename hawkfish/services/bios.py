@@ -27,6 +27,7 @@ from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import Conflict, HawkFishError, PropertyNotInList, PropertyUnknown, SeveralErrors
 from hawkfish.services.access import Access
+from hawkfish.services.refusals import notes_refusals
 
 
 class BiosService:
@@ -36,6 +37,7 @@ class BiosService:
         self._access = access
         self._database = access.database
 
+    @notes_refusals("bios.update")
     def update(
         self, actor: Actor, system_id: UUID, attributes: Mapping[str, str], expected_version: int | None = None
     ) -> None:
@@ -71,6 +73,7 @@ class BiosService:
 
         self._database.run(write)
 
+    @notes_refusals("bios.reset")
     def reset(self, actor: Actor, system_id: UUID) -> None:
         """Gives all attributes but the boot mode their usual values, for the next start.
 

@@ -24,6 +24,7 @@ from hawkfish.services.downloads import check_url, shown_url, url_key
 from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.media_cache import MediaCache, copies_at
 from hawkfish.services.media_order import COPY, EJECT, FETCH, INSERT
+from hawkfish.services.refusals import notes_refusals
 from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.system_creation import subject_of
 
@@ -72,6 +73,7 @@ class MediaService:
 
     # --- changing ------------------------------------------------------------------------------------------------
 
+    @notes_refusals("media.insert")
     def insert(
         self,
         actor: Actor,
@@ -176,6 +178,7 @@ class MediaService:
             after=copy,
         )
 
+    @notes_refusals("media.eject")
     def eject(self, actor: Actor, system_id: UUID, drive_id: str, *, expected_version: int | None = None) -> Accepted:
         """Accepts that a drive is emptied, in its turn; an empty one is left alone.
 

@@ -24,6 +24,7 @@ from hawkfish.plugins.control import OperationControl
 from hawkfish.services.access import Access
 from hawkfish.services.downloads import Downloader, DownloadLimits, Login, shown_url
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.failures import tell_failure
 from hawkfish.services.media_cache import MEDIA, MediaCache, judge_medium
 from hawkfish.services.media_files import MediaFiles
 from hawkfish.services.media_order import CLEAN, COPY, EJECT, FETCH, INSERT
@@ -341,5 +342,6 @@ def _forget_password(uow: UnitOfWork, task: Task) -> None:
         uow.media.forget_password(task.arguments["source_key"])
 
 
-def _give_back(uow: UnitOfWork, task: Task, _: TaskError) -> None:
+def _give_back(uow: UnitOfWork, task: Task, error: TaskError) -> None:
     uow.media.give_back(UUID(task.arguments["system_id"]), task.arguments["drive_id"], task.id)
+    tell_failure(uow, task, error)

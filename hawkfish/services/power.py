@@ -39,8 +39,10 @@ from hawkfish.services.boot import (
     is_defined_as,
 )
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.failures import tell_failure
 from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
 from hawkfish.services.media_order import media_ahead, refuse_without_media, wait_for_media
+from hawkfish.services.refusals import notes_refusals
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
@@ -109,6 +111,7 @@ class PowerVerbs:
         self._access = access
         self._database = access.database
 
+    @notes_refusals("systems.reset")
     def reset(
         self, actor: Actor, system_id: UUID, reset_type: ResetType, *, idempotency_key: str | None = None
     ) -> Accepted:
@@ -458,3 +461,4 @@ def _end(uow: UnitOfWork, task: Task, failure: str = "") -> None:
 
 def _end_badly(uow: UnitOfWork, task: Task, error: TaskError) -> None:
     _end(uow, task, error.message)
+    tell_failure(uow, task, error)

@@ -13,6 +13,7 @@ from hawkfish.domain.systems import System
 from hawkfish.errors import NotFound
 from hawkfish.services.access import Access
 from hawkfish.services.bios import refuse_unready
+from hawkfish.services.refusals import notes_refusals
 
 
 class SecureBootService:
@@ -22,6 +23,7 @@ class SecureBootService:
         self._access = access
         self._database = access.database
 
+    @notes_refusals("secure_boot.update")
     def update(self, actor: Actor, system_id: UUID, *, enabled: bool, expected_version: int | None = None) -> None:
         """Switches secure boot on or off, for the next start.
 
@@ -39,6 +41,7 @@ class SecureBootService:
 
         self._database.run(write)
 
+    @notes_refusals("secure_boot.reset_keys")
     def reset_keys(self, actor: Actor, system_id: UUID, keys: SecureBootKeys) -> None:
         """Has the keys made anew by the next start with secure boot; all other variables of UEFI go with the old ones.
 

@@ -28,6 +28,7 @@ from hawkfish.errors import ForeignObject
 from hawkfish.services.access import Access
 from hawkfish.services.boot import boot_arguments
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.failures import tell_failure
 from hawkfish.services.image_disks import ImageDisks
 from hawkfish.services.machines import machine_spec
 from hawkfish.services.power import POWER_ON, machine_gone, start_limits
@@ -234,8 +235,9 @@ def _release_room(uow: UnitOfWork, task: Task) -> None:
     uow.reservations.release(task.id)
 
 
-def _release_room_of_failed(uow: UnitOfWork, task: Task, _: TaskError) -> None:
+def _release_room_of_failed(uow: UnitOfWork, task: Task, error: TaskError) -> None:
     _release_room(uow, task)
+    tell_failure(uow, task, error)
 
 
 def _deleted(uow: UnitOfWork, task: Task) -> None:

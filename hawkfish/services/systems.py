@@ -21,6 +21,7 @@ from hawkfish.services.media_order import CHANGES
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
 from hawkfish.services.power import RAISES_POWER, PowerVerbs
+from hawkfish.services.refusals import notes_refusals
 from hawkfish.services.system_batches import BatchCreationVerbs
 from hawkfish.services.system_creation import subject_of
 
@@ -65,6 +66,7 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
 
     # --- changing ------------------------------------------------------------------------------------------------
 
+    @notes_refusals("systems.update")
     def update(
         self, actor: Actor, system_id: UUID, changes: SystemChanges, expected_version: int | None = None
     ) -> Accepted:
@@ -127,6 +129,7 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
 
     # --- deleting ------------------------------------------------------------------------------------------------
 
+    @notes_refusals("systems.delete")
     def delete(self, actor: Actor, system_id: UUID, expected_version: int | None = None) -> Accepted:
         """Accepts the end of a system that is off: its machine and its disks go.
 

@@ -193,8 +193,9 @@ def test_a_start_that_fails_tells_that_the_power_is_as_it_was(installation):
     system = installation.create()
     installation.control.fail("start_machine")
     installation.failed(installation.reset(system, ResetType.ON))
-    told_of_power = told(installation.application.database, f"system:{system.id}")[1:]
+    *told_of_power, failure = told(installation.application.database, f"system:{system.id}")[1:]
     assert told_of_power == [("ResourcePoweringOn", system.name), ("ResourcePoweredOff", system.name)]
+    assert failure[:2] == ("SystemWorkFailed", f"On of system {system.name}")
 
 
 # --- hosts and accounts ---------------------------------------------------------------------------------------------

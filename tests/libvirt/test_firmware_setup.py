@@ -56,8 +56,15 @@ def test_secure_boot_lets_in_what_is_signed_and_nothing_else(driver, pool, new_m
     said = start(driver, replace(spec, drives=(signed,), setup=replace(SECURE, cpu_model=named)), READY)
     assert b"secureboot: Secure boot enabled" in said
     assert (named if named != "qemu64" else "QEMU Virtual CPU").encode() in said
-    # Without keys everything is let in, with the factory's anew nothing that is not signed, and with secure boot off everything.
-    without = replace(SECURE, secure_boot_keys=SecureBootKeys.NONE, keys_reset=1)
-    assert REFUSED not in start(driver, replace(spec, setup=without), READY)
-    assert READY not in start(driver, replace(spec, setup=replace(SECURE, keys_reset=2)), REFUSED)
-    assert REFUSED not in start(driver, spec, READY)
+
+
+def test_without_keys_and_without_secure_boot_everything_is_let_in(driver, pool, new_machine, guest_iso):
+    if not driver.probe().secure_boot:
+        pytest.skip("the host has no firmware with secure boot (Debian: ovmf)")
+    unsigned = DriveSpec(id="Cd", medium=upload(driver, pool, "unsigned", guest_iso))
+    spec = new_machine(firmware=Firmware.UEFI, drives=(unsigned,), setup=SECURE)
+    driver.start_machine(spec.id)  # its variables have keys from here on
+    plain = replace(spec, setup=FirmwareSetup())
+    assert REFUSED not in start(driver, plain, READY)
+    without = replace(spec, setup=replace(SECURE, secure_boot_keys=SecureBootKeys.NONE, keys_reset=1))
+    assert REFUSED not in start(driver, without, READY)

@@ -6,10 +6,12 @@ import threading
 
 import pytest
 
-from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, Role
+from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, AuditOutcome, Role
+from hawkfish.domain.events import Severity
 from hawkfish.domain.logs import SystemLog
-from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_POWERED_ON
-from hawkfish.errors import NotFound, NotPermitted
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_POWERED_ON, WORK_FAILED
+from hawkfish.domain.systems import ResetType
+from hawkfish.errors import Conflict, NotFound, NotPermitted, PropertyNotInList
 from tests.support.installation import READER
 
 EVENTS, AUDIT = SystemLog.EVENTS, SystemLog.AUDIT
@@ -129,3 +131,24 @@ def test_an_entry_of_another_system_is_not_found(installation, logs, system):
     other = installation.application.events.page(SYSTEM_ACTOR, subject="system:another")[0]
     with pytest.raises(NotFound):
         logs.get(SYSTEM_ACTOR, system.id, EVENTS, other.id)
+
+
+def test_what_is_refused_and_what_fails_is_in_the_logs(installation, logs, system):
+    application = installation.application
+    with pytest.raises(PropertyNotInList):
+        application.bios.update(SYSTEM_ACTOR, system.id, {"CpuModel": "secret-of-mine"})
+    installation.control.fail("start_machine")
+    installation.failed(installation.reset(system, ResetType.ON))
+    installation.start(system)
+    with pytest.raises(Conflict) as refused:
+        application.systems.delete(SYSTEM_ACTOR, system.id)
+    records, _ = logs.page(SYSTEM_ACTOR, system.id, AUDIT)
+    found = {record.verb: record for record in records if record.outcome is AuditOutcome.FAILED}
+    assert set(found) == {"bios.update", "systems.delete"}
+    assert found["bios.update"].details["reason"] == "Attributes/CpuModel cannot be that"
+    assert found["systems.delete"].details["reason"] == refused.value.message
+    events, _ = logs.page(SYSTEM_ACTOR, system.id, EVENTS)
+    (failure,) = [event for event in events if event.message_id == WORK_FAILED.id]
+    assert failure.arguments[0] == f"On of system {system.name}"
+    assert failure.arguments[1]
+    assert failure.severity is Severity.WARNING
