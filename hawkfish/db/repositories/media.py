@@ -4,20 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, func, insert, select, update
 
 from hawkfish.db.models.media import MediaContentRow, MediaCopyRow, MediaSourceRow, VirtualMediaRow
 from hawkfish.db.models.tasks import TaskRow
+from hawkfish.db.prepared import Prepared, insert_into
 from hawkfish.domain.machines import DriveSpec
 from hawkfish.domain.media import DriveMedia, MediaContent, MediaCopy, MediaSource
 from hawkfish.errors import PreconditionFailed
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
+
+MEDIA, SOURCES = cast("Table", VirtualMediaRow.__table__), cast("Table", MediaSourceRow.__table__)
+CONTENTS, COPIES = cast("Table", MediaContentRow.__table__), cast("Table", MediaCopyRow.__table__)
+FIELDS = tuple(MediaSource.__dataclass_fields__)
+
+_ACCEPTED, _HELD = SOURCES.alias("accepted"), SOURCES.alias("held")
+DRIVES = Prepared(
+    select(
+        MEDIA.c.drive_id,
+        MEDIA.c.held_digest.label("content"),
+        MEDIA.c.task_id,
+        MEDIA.c.verify_certificate.label("verify"),
+        MEDIA.c.version,
+        *(_ACCEPTED.c[name].label(f"accepted_{name}") for name in FIELDS),
+        *(_HELD.c[name].label(f"held_{name}") for name in FIELDS),
+    )
+    .select_from(
+        MEDIA.outerjoin(_ACCEPTED, _ACCEPTED.c.key == MEDIA.c.source_key).outerjoin(
+            _HELD, _HELD.c.key == MEDIA.c.held_key
+        )
+    )
+    .where(MEDIA.c.system_id == bindparam("of_system"))
+)
+SOURCE = Prepared(select(*(SOURCES.c[name] for name in FIELDS)).where(SOURCES.c.key == bindparam("of_key")))
+NEW_SOURCE = Prepared(insert_into(SOURCES, "key", "url", "user_name", "sealed_password", "verify_certificate"))
+CONTENT = Prepared(select(CONTENTS.c.digest, CONTENTS.c.file_bytes).where(CONTENTS.c.digest == bindparam("of_digest")))
+USE_CONTENT = Prepared(
+    update(CONTENTS)
+    .where(CONTENTS.c.digest == bindparam("of_digest"))
+    .values(used_at=bindparam("now", type_=CONTENTS.c.used_at.type))
+)
+COPY = Prepared(
+    select(COPIES.c.ready).where(COPIES.c.host_id == bindparam("of_host"), COPIES.c.digest == bindparam("of_digest"))
+)
 
 
 class MediaRepository:
@@ -31,15 +65,8 @@ class MediaRepository:
 
     def drives(self, system_id: UUID, specs: Sequence[DriveSpec]) -> list[DriveMedia]:
         """What is in the drives of a system; those that were never used are empty."""
-        accepted, held = aliased(MediaSourceRow), aliased(MediaSourceRow)
-        rows = self._session.execute(
-            select(VirtualMediaRow, accepted, held)
-            .outerjoin(accepted, accepted.key == VirtualMediaRow.source_key)
-            .outerjoin(held, held.key == VirtualMediaRow.held_key)
-            .where(VirtualMediaRow.system_id == str(system_id))
-        )
-        found = {row.drive_id: (row, first, second) for row, first, second in rows}
-        return [_to_drive(system_id, spec, *found.get(spec.id, (None, None, None))) for spec in specs]
+        found = {row.drive_id: row for row in DRIVES.rows(self._uow.connection, {"of_system": str(system_id)})}
+        return [_to_drive(system_id, spec, found.get(spec.id)) for spec in specs]
 
     def drive(self, system_id: UUID, spec: DriveSpec) -> DriveMedia:
         """What is in one drive."""
@@ -57,53 +84,37 @@ class MediaRepository:
                 kind="VirtualMedia",
                 id=drive.drive.id,
             )
-        where = _is_drive(drive.system_id, drive.drive.id)
-        if not self._session.scalar(select(exists().where(*where))):
-            self._session.execute(
-                insert(VirtualMediaRow).values(system_id=str(drive.system_id), drive_id=drive.drive.id)
-            )
-        self._write(where, **values)
+        if not self._write(_is_drive(drive.system_id, drive.drive.id), **values):
+            given = {"system_id": str(drive.system_id), "drive_id": drive.drive.id, **values}
+            self._uow.connection.execute(insert(MEDIA).values(**given, version=drive.version + 1))
 
     def settle(self, system_id: UUID, drive_id: str, task_id: str, *, key: str | None, digest: str | None) -> None:
         """Records what a task has brought into a drive; what was accepted since stays accepted."""
         where = _is_drive(system_id, drive_id)
         self._write(where, held_key=key, held_digest=digest)
-        self._write((*where, VirtualMediaRow.task_id == task_id), task_id=None, source_key=key)
+        self._write((*where, MEDIA.c.task_id == task_id), task_id=None, source_key=key)
 
     def give_back(self, system_id: UUID, drive_id: str, task_id: str) -> bool:
         """Has a drive show what it holds again, after a task has failed; False if something else was accepted since."""
-        where = (*_is_drive(system_id, drive_id), VirtualMediaRow.task_id == task_id)
-        return self._write(where, task_id=None, source_key=VirtualMediaRow.held_key)
+        where = (*_is_drive(system_id, drive_id), MEDIA.c.task_id == task_id)
+        return self._write(where, task_id=None, source_key=MEDIA.c.held_key)
 
     def _write(self, where: Sequence[ColumnElement[bool]], **values: Any) -> bool:
-        found = self._session.execute(
-            update(VirtualMediaRow)
-            .where(*where)
-            .values(**values, version=VirtualMediaRow.version + 1)
-            .execution_options(synchronize_session=False)
-        )
-        self._session.expire_all()
-        return bool(found.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
+        statement = update(MEDIA).where(*where).values(**values, version=MEDIA.c.version + 1)
+        return bool(self._uow.connection.execute(statement).rowcount)
 
     # --- sources -------------------------------------------------------------------------------------------------
 
     def source(self, key: str) -> MediaSource | None:
         """A source by its key."""
-        row = self._session.scalars(select(MediaSourceRow).where(MediaSourceRow.key == key)).one_or_none()
-        return None if row is None else _to_source(row)
+        row = SOURCE.row(self._uow.connection, {"of_key": key})
+        return None if row is None else MediaSource(**{name: getattr(row, name) for name in FIELDS})
 
     def put_source(self, source: MediaSource) -> None:
         """Records a source that is to be fetched (again), with its password."""
+        given = {name: getattr(source, name) for name in ("url", "user_name", "sealed_password", "verify_certificate")}
         if self.source(source.key) is None:
-            self._session.execute(
-                insert(MediaSourceRow).values(
-                    key=source.key,
-                    url=source.url,
-                    user_name=source.user_name,
-                    sealed_password=source.sealed_password,
-                    verify_certificate=source.verify_certificate,
-                )
-            )
+            NEW_SOURCE.change(self._uow.connection, {"key": source.key, **given})
         else:
             self._write_source(source.key, sealed_password=source.sealed_password)
 
@@ -116,13 +127,7 @@ class MediaRepository:
         self._write_source(key, sealed_password=None)
 
     def _write_source(self, key: str, **values: Any) -> None:
-        self._session.execute(
-            update(MediaSourceRow)
-            .where(MediaSourceRow.key == key)
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
-        self._session.expire_all()
+        self._uow.connection.execute(update(SOURCES).where(SOURCES.c.key == key).values(**values))
 
     def forget_sources(self, kinds: Sequence[str]) -> None:
         """Forgets sources that no drive names and of which the cache has nothing, if none of the tasks on media is left.
@@ -145,9 +150,7 @@ class MediaRepository:
 
     def content(self, digest: str) -> MediaContent | None:
         """A content that the cache has."""
-        row = self._session.execute(
-            select(MediaContentRow.digest, MediaContentRow.file_bytes).where(MediaContentRow.digest == digest)
-        ).one_or_none()
+        row = CONTENT.row(self._uow.connection, {"of_digest": digest})
         return None if row is None else MediaContent(digest=row.digest, file_bytes=row.file_bytes)
 
     def digests(self) -> set[str]:
@@ -169,13 +172,7 @@ class MediaRepository:
 
     def use_content(self, digest: str) -> bool:
         """Records that a content is used now; False if there is none."""
-        found = self._session.execute(
-            update(MediaContentRow)
-            .where(MediaContentRow.digest == digest)
-            .values(used_at=self._uow.now())
-            .execution_options(synchronize_session=False)
-        )
-        return bool(found.rowcount)  # type: ignore[attr-defined]  # as above
+        return bool(USE_CONTENT.change(self._uow.connection, {"of_digest": digest, "now": self._uow.now()}))
 
     def next_to_go(self, kinds: Sequence[str]) -> MediaContent | None:
         """The content that was not used for longest, of those that nobody needs.
@@ -216,7 +213,7 @@ class MediaRepository:
 
     def copy(self, host_id: UUID, digest: str) -> MediaCopy | None:
         """The copy of a content on a host, whole or not."""
-        row = self._session.execute(select(MediaCopyRow.ready).where(*_is_copy(host_id, digest))).one_or_none()
+        row = COPY.row(self._uow.connection, {"of_host": str(host_id), "of_digest": digest})
         return None if row is None else MediaCopy(digest=digest, host_id=host_id, ready=row.ready)
 
     def begin_copy(self, host_id: UUID, digest: str) -> None:
@@ -256,43 +253,30 @@ def _unneeded(used_before: datetime | None) -> Select[str, int]:
 
 
 def _is_drive(system_id: UUID, drive_id: str) -> tuple[ColumnElement[bool], ...]:
-    return VirtualMediaRow.system_id == str(system_id), VirtualMediaRow.drive_id == drive_id
+    return MEDIA.c.system_id == str(system_id), MEDIA.c.drive_id == drive_id
 
 
 def _is_copy(host_id: UUID, digest: str) -> tuple[ColumnElement[bool], ...]:
     return MediaCopyRow.host_id == str(host_id), MediaCopyRow.digest == digest
 
 
-def _to_drive(
-    system_id: UUID,
-    spec: DriveSpec,
-    row: VirtualMediaRow | None,
-    accepted: MediaSourceRow | None,
-    held: MediaSourceRow | None,
-) -> DriveMedia:
+def _to_drive(system_id: UUID, spec: DriveSpec, row: Any) -> DriveMedia:
     if row is None:
         return DriveMedia(system_id=system_id, drive=spec)
     return DriveMedia(
         system_id=system_id,
         drive=spec,
-        accepted=None if accepted is None else _to_source(accepted),
-        held=None if held is None else _to_source(held),
-        held_digest=row.held_digest,
+        accepted=_joined(row, "accepted"),
+        held=_joined(row, "held"),
+        held_digest=row.content,
         task_id=row.task_id,
-        verify_certificate=row.verify_certificate,
+        verify_certificate=row.verify,
         version=row.version,
     )
 
 
-def _to_source(row: MediaSourceRow) -> MediaSource:
-    return MediaSource(
-        key=row.key,
-        url=row.url,
-        user_name=row.user_name,
-        sealed_password=row.sealed_password,
-        verify_certificate=row.verify_certificate,
-        digest=row.digest,
-        etag=row.etag,
-        last_modified=row.last_modified,
-        fetched_at=row.fetched_at,
-    )
+def _joined(row: Any, which: str) -> MediaSource | None:
+    """A source out of a row that has two."""
+    if getattr(row, f"{which}_key") is None:
+        return None
+    return MediaSource(**{name: getattr(row, f"{which}_{name}") for name in FIELDS})

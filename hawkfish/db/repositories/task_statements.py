@@ -31,6 +31,13 @@ LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHisto
 # The statements of every task, made once: making one takes longer than running it.
 BY_ID = Prepared(select(TASKS).where(TASKS.c.id == bindparam("of_task")))
 BY_JOIN_KEY = Prepared(select(TASKS).where(TASKS.c.join_key == bindparam("of_key")))
+_MINE, _OTHER, _OWNER = LOCKS.alias("mine"), LOCKS.alias("other"), TASKS.alias("owner")
+FOLLOWER = Prepared(
+    select(_OWNER.c.number)
+    .where(_MINE.c.task_id == bindparam("of_task"), _OTHER.c.key == _MINE.c.key, _OTHER.c.task_id == _OWNER.c.id)
+    .where(_OWNER.c.number > bindparam("of_number", type_=TASKS.c.number.type))
+    .limit(1)
+)
 ACCEPT = Prepared(
     insert_into(
         TASKS,

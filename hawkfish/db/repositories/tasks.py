@@ -36,6 +36,7 @@ from hawkfish.db.repositories.task_statements import (
     CLAIMABLE,
     COUNT_FOR,
     COUNT_TOWARDS_LIMITS,
+    FOLLOWER,
     HOLD,
     LEAVE_LIMITS,
     LEAVE_LINE,
@@ -187,13 +188,9 @@ class TaskRepository:
 
     def has_followers(self, task: Task) -> bool:
         """Whether a task accepted later stands in line for one of its keys."""
-        mine, other, owner = aliased(TaskLockRow), aliased(TaskLockRow), aliased(TaskRow)
-        statement = select(
-            exists()
-            .where(mine.task_id == task.id, other.key == mine.key, other.task_id == owner.id)
-            .where(owner.number > task.number)
-        )
-        return bool(self._session.scalar(statement))
+        if not task.locks:
+            return False
+        return FOLLOWER.row(self._uow.connection, {"of_task": task.id, "of_number": task.number}) is not None
 
     def add(
         self,
