@@ -74,7 +74,8 @@ def _let_run(guest: Guest, definition: MachineXml, run: Run) -> None:
 
 def _same_keys(firmware: FirmwareXml, setup: FirmwareSetup) -> bool:
     """Whether a run was started with the keys that the definition has now; it may be another one since."""
-    return (firmware.keys, firmware.keys_reset) == (setup.secure_boot_keys, setup.keys_reset) and setup.secure_boot
+    started = (setup.secure_boot, setup.secure_boot_keys, setup.keys_reset)
+    return (firmware.secure, firmware.keys, firmware.keys_reset) == started
 
 
 def restore_normal_order(guest: Guest, definition: MachineXml) -> None:

@@ -24,6 +24,9 @@ _PCI_PORTS = 12
 NESTED_FEATURES = ("vmx", "svm")
 """What Intel's and AMD's processors call the ability to run machines."""
 
+PLAIN_VARIABLES = "plain"
+"""What UEFI's variables were made with where secure boot is off: no keys."""
+
 Address = tuple[tuple[str, str], ...]
 """Attributes of an `<address>` element: where libvirt has put a device; kept when a machine is redefined."""
 
@@ -187,8 +190,16 @@ class FirmwareXml:
 
     @property
     def wanted_keys(self) -> str | None:
-        """What the variables must have been made with; None where any will do."""
-        return f"{self.keys.value}-{self.keys_reset}" if self.uefi and self.secure else None
+        """What the variables must have been made with; None where any will do.
+
+        Firmware without secure boot enforces the keys that it finds all the same, so that it must find none.
+        """
+        if not self.uefi:
+            return None
+        if self.secure:
+            return f"{self.keys.value}-{self.keys_reset}"
+        has_keys = (self.made_with or "").startswith(SecureBootKeys.FACTORY.value)
+        return PLAIN_VARIABLES if has_keys else None
 
     @property
     def needs_new_variables(self) -> bool:
