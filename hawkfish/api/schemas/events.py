@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from marshmallow import post_load
 
 from hawkfish.api.schemas.base import ActionSchema, PatchSchema, StrictSchema
-from hawkfish.api.schemas.fields import Choice, Items, Part, Secret, Strict, Text, Truth, Whole, fail, wrong_type
+from hawkfish.api.schemas.fields import AnyObject, Choice, Items, Part, Secret, Text, Truth, Whole, fail, wrong_type
 from hawkfish.domain.events import Severity
 from hawkfish.domain.subscriptions import Interest, RetryPolicy, TestEvent
 from hawkfish.errors import PropertyInvalidFormat, PropertyOutOfRange
@@ -40,14 +40,12 @@ _SECRET_BYTES = (24, 64)
 """How long secrets may be (Standard Webhooks 1.0)."""
 
 
-class Header(Strict[dict[str, str]]):
+class Header(AnyObject):
     """A header by its name, or several."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(error_messages={"null": "must be an object"}, **kwargs)
-
     def _check(self, value: Any) -> dict[str, str]:
-        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        value = super()._check(value)
+        if not all(isinstance(text, str) for text in value.values()):
             raise wrong_type("(not shown)", "an object of strings")
         for name, text in value.items():
             if not _TOKEN.fullmatch(name) or name.lower() in _OUR_HEADERS:

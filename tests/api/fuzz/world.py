@@ -22,7 +22,7 @@ from hawkfish.db.models.logs import LogClearingRow
 from hawkfish.domain.accounts import SYSTEM_ACTOR, AuditOutcome
 from hawkfish.domain.hosts import HostChanges
 from hawkfish.domain.images import ImageState
-from hawkfish.domain.subscriptions import SubscriptionState
+from hawkfish.domain.subscriptions import SubscriptionState, SubscriptionType
 from hawkfish.testing.waiting import wait_until
 from tests.api.installation import PASSWORD, Api, add_host
 
@@ -143,10 +143,13 @@ class World:
             body = {"Name": VICTIM, "CPU": 1, "MemoryMiB": 64}
             assert self.api.post(links.PROFILES, body).status_code == 201
             moved = True
-        for subscription in services.subscriptions.all(SYSTEM_ACTOR):
+        subscriptions = [
+            item for item in services.subscriptions.all(SYSTEM_ACTOR) if item.type is SubscriptionType.POST
+        ]
+        for subscription in subscriptions:
             if subscription.context != VICTIM or subscription.state is not SubscriptionState.ENABLED:
                 services.subscriptions.delete(SYSTEM_ACTOR, subscription.id)
-        if not services.subscriptions.all(SYSTEM_ACTOR):
+        if not any(item.context == VICTIM and item.state is SubscriptionState.ENABLED for item in subscriptions):
             # Nobody listens there, so that there are deliveries soon.
             body = {"Destination": "http://127.0.0.1:9/", "Protocol": "Redfish", "Context": VICTIM}
             made = self.api.post(links.SUBSCRIPTIONS, {**body, "DeliveryRetryPolicy": "RetryForever"})
@@ -288,6 +291,8 @@ def _rows(connection: Any, table: Any) -> Iterator[tuple[Any, ...]]:
     wanted = select(*(column for column in table.c if column.name not in left_out))
     if table.name == "hf_audit":
         wanted = wanted.where(table.c.outcome == AuditOutcome.ALLOWED)
+    if table.name == "hf_subscriptions":
+        wanted = wanted.where(table.c.type == SubscriptionType.POST)  # streams are opened by reading
     if table.name == "hf_events":
         wanted = wanted.where(table.c.actor.is_not(None))
     for row in connection.execute(wanted):
