@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import JSON_PREFIX, parser
 
-BENCHES = ("get_system", "reset", "tasks", "writing", "scale", "real_machine")
+BENCHES = ("get_system", "reset", "tasks", "writing", "scale", "real_machine", "events")
 LONGEST_SECONDS = 300
 
 
