@@ -59,7 +59,8 @@ def boots(api: Api, system: dict[str, Any], number: int) -> list[str]:
 
     def found() -> list[str]:
         text = api.finish(api.get(f"{system['@odata.id']}/Oem/HawkFish/SerialLog")).json["Text"]
-        return [line for line in text.splitlines() if line.startswith("BOOTED by ")]
+        *lines, _unfinished = text.split("\n")
+        return [line for line in lines if line.startswith("BOOTED by ")]
 
     for each in range(1, number + 1):
         wait_until(lambda count=each: len(found()) >= count, f"boot number {each}", BOOT_SECONDS)
