@@ -109,6 +109,7 @@ def streams(api: httpx.Client) -> list[dict[str, Any]]:
     return [member for member in members if member["SubscriptionType"] == "SSE"]
 
 
+@pytest.mark.slow  # heartbeats and many sockets take their time
 def test_a_stream_begins_at_once_and_is_a_subscription_until_it_is_closed(service: str, api: httpx.Client) -> None:
     assert api.get("/redfish/v1/EventService").json()["ServerSentEventUri"] == STREAM
     with listening(service) as listener:
@@ -217,6 +218,7 @@ class Crowd:
             one.close()
 
 
+@pytest.mark.slow  # heartbeats and many sockets take their time
 def test_a_thousand_listeners_on_one_process_hear_and_hold_nobody_up(service: str, api: httpx.Client) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -259,6 +261,7 @@ for entries in sut.results.values():
 """
 
 
+@pytest.mark.slow  # heartbeats and many sockets take their time
 def test_the_judge_finds_nothing(service: str) -> None:
     """DMTF's protocol validator 1.3.2 has tests of streams that it does not run; here they are run."""
     environment = {name: value for name, value in os.environ.items() if "CA_BUNDLE" not in name}
