@@ -4,18 +4,22 @@ import pytest
 
 from tests.docs.blocks import PAGES, blocks_of
 from tests.docs.reader import NEVER_RUN, Reader
+from tests.support.file_server import FileServer, Plan
+from tests.support.iso import iso
 
 ON_POSTGRESQL = "docs/how-to/postgresql.md"
+WITH_AN_ISO = "README.md"
+ISO_URL = "https://deb.debian.org/debian/dists/stable/main/installer-amd64/current/images/netboot/mini.iso"
 
 NOT_RUN = [
     ("README.md", "it installs packages; the tests run scripts/demo.py"),
     ("README.md", "the suite runs examples/gunicorn.sh, which holds it"),
     ("docs/how-to/backup-and-upgrade.md", "it needs a PostgreSQL of your own"),
     ("docs/how-to/backup-and-upgrade.md", "it installs packages"),
-    ("docs/how-to/clients.md", "it needs an Ironic; the suite drives systems by sushy, Ironic's library"),
     ("docs/how-to/events.md", "it takes a server that listens there"),
     ("docs/how-to/events.md", "the suite installs a plugin like it, tests/fixtures_plugins/listener"),
     ("docs/how-to/images-and-profiles.md", "it needs a server of images; the tests of the image catalogue have one"),
+    ("docs/how-to/ironic.md", "it needs an Ironic; tests/clients/test_ironic.py has one"),
     ("docs/how-to/libvirt-hosts.md", "it needs a libvirtd; the tests of the driver have their own"),
     ("docs/how-to/libvirt-hosts.md", "it needs a second machine"),
     ("docs/how-to/lost-hosts.md", "it needs a host that is gone; tests/services/test_forgotten_hosts.py has one"),
@@ -40,9 +44,20 @@ def pages_to_follow():
             yield pytest.param(page, marks=marks)
 
 
+@pytest.fixture
+def file_server():
+    """Stands for the servers of images that pages name."""
+    with FileServer() as server:
+        yield server
+
+
 @pytest.mark.parametrize("page", list(pages_to_follow()))
 def test_a_page_can_be_followed(tmp_path, request, page):
     printed = {}
+    if page == WITH_AN_ISO:
+        server = request.getfixturevalue("file_server")
+        server.plans["/mini.iso"] = Plan(iso("installer"))
+        printed = {ISO_URL: server.url("/mini.iso")}
     if page == ON_POSTGRESQL:
         server = request.getfixturevalue("postgresql")
         printed = {"postgresql+psycopg://hawkfish@db.example/hawkfish": server.url(server.create())}

@@ -109,6 +109,13 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             with contextlib.suppress(OSError):
                 self._answer(plan)
 
+        def do_HEAD(self) -> None:
+            """What cautious clients ask first; it is not counted."""
+            plan = server.plans.get(self.path.partition("?")[0], Plan(b"", status=404))
+            self.send_response(plan.status)
+            self.send_header("Content-Length", str(len(plan.content)))
+            self.end_headers()
+
         def _answer(self, plan: Plan) -> None:
             if plan.mute:
                 server.stopping.wait(30)

@@ -1,0 +1,132 @@
+"""A served API with a real host, and machines on it as a plain client sees them."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hawkfish.testing.waiting import wait_until
+from tests.api.installation import PASSWORD, Api, add_libvirt_host, opened, prepare, running_worker
+from tests.api.live import gunicorn
+from tests.support.file_server import FileServer, Plan
+from tests.support.guest import make_iso
+from tests.support.libvirt_host import LibvirtHostBed
+
+BOOT_SECONDS = 150.0
+CD_WORD = "hf.cd"
+"""What the guest is told by the CD, and not by the disk."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The API over TLS as it is shipped.
+
+    Attributes:
+        api: The same, in the test's own process.
+        client: A plain client, with the administrator's password.
+        ca_file: What its certificate is checked with.
+    """
+
+    api: Api
+    client: httpx.Client
+    url: str
+    ca_file: Path
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed, guest_iso: Path) -> Iterator[Served]:
+    """With a libvirt host, and the guest as an image for disks."""
+    folder = tmp_path_factory.mktemp("clients")
+    (folder / "images").mkdir()
+    shutil.copyfile(guest_iso, folder / "images" / "guest.img")
+    settings = prepare(folder)
+    with running_worker(settings), opened(settings) as api, gunicorn(folder, tls=True) as url:
+        add_libvirt_host(api.application, libvirt_host, libvirt_host.data / "clients-pool")
+        ca_file = folder / "tls" / "ca.crt"
+        trust = ssl.create_default_context(cafile=ca_file)
+        with httpx.Client(base_url=url, auth=("admin", PASSWORD), verify=trust, timeout=60, trust_env=False) as client:
+            yield Served(api, client, url, ca_file)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A system with the guest on its disk."""
+
+    client: httpx.Client
+    path: str
+
+    @property
+    def id(self) -> str:
+        """Its UUID."""
+        return self.path.rpartition("/")[2]
+
+    def read(self, below: str = "") -> dict[str, Any]:
+        """A plain GET of the system or of what is below it."""
+        return dict(self.client.get(f"{self.path}{below}").raise_for_status().json())
+
+    def boot(self) -> tuple[str, str]:
+        """The boot override as it reads."""
+        boot = self.read()["Boot"]
+        return boot["BootSourceOverrideEnabled"], boot["BootSourceOverrideTarget"]
+
+    def medium(self) -> tuple[str | None, bool]:
+        """What its drive says is in it."""
+        drive = self.read("/VirtualMedia/Cd")
+        return drive["Image"], drive["Inserted"]
+
+    def boots(self, number: int) -> list[str]:
+        """What each boot came from and by which firmware, once the guest has come up so many times."""
+
+        def found() -> list[str]:
+            answer = self.client.get(f"{self.path}/Oem/HawkFish/SerialLog")
+            text = answer.json().get("Text", "") if answer.status_code == 200 else ""
+            lines = [line for line in text.splitlines() if line.startswith("BOOTED by ")]
+            return [f"{'cd' if CD_WORD in line.split() else 'disk'} by {line.split()[2]}" for line in lines]
+
+        for each in range(1, number + 1):
+            wait_until(lambda count=each: len(found()) >= count, f"boot number {each}", BOOT_SECONDS)
+        return found()
+
+    def wait_for(self, power_state: str) -> None:
+        """Waits until its power state reads so."""
+        wait_until(lambda: self.read()["PowerState"] == power_state, f"PowerState {power_state}", 60)
+
+
+@pytest.fixture
+def new_machine(served: Served) -> Iterator[Callable[[str, str], Machine]]:
+    """A callable that makes a system, given its name and its firmware; it is off, and deleted after the test."""
+    with ExitStack() as stack:
+
+        def new(name: str, firmware: str) -> Machine:
+            disks = [{"Image": "guest.img", "CapacityGiB": 5}]
+            body = {"Name": name, "CPU": 1, "MemoryMiB": 1024, "Firmware": firmware, "Disks": disks}
+            made = served.api.finish(served.api.post("/redfish/v1/Systems", body))
+            assert made.status_code == 201, made.text
+            path = made.json["@odata.id"]
+            stack.callback(remove, served.api, path)
+            return Machine(served.client, path)
+
+        yield new
+
+
+def remove(api: Api, path: str) -> None:
+    """Off, and away with it."""
+    api.finish(api.post(f"{path}/Actions/ComputerSystem.Reset", {"ResetType": "ForceOff"}))
+    assert api.finish(api.delete(path)).status_code == 204
+
+
+@pytest.fixture(scope="session")
+def cd_url(guest_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The guest on a CD, as a web server has it."""
+    iso = make_iso(guest_iso, tmp_path_factory.mktemp("cd"), CD_WORD)
+    with FileServer() as server:
+        server.plans["/guest.iso"] = Plan(iso.read_bytes(), etag='"1"')
+        yield server.url("/guest.iso")

@@ -1,0 +1,74 @@
+"""Installs from an ISO: image, one boot from it and power are asked for one after the other, without waiting."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.api.installation import PASSWORD
+from tests.clients.conftest import Machine, Served
+
+pytestmark = pytest.mark.needs_libvirt
+
+NewMachine = Callable[[str, str], Machine]
+
+
+def check_installed(machine: Machine, cd_url: str, firmware: str) -> None:
+    """The first boot came from the CD; what is next comes from the disk."""
+    assert machine.boots(1) == [f"cd by {firmware}"]
+    assert machine.read()["PowerState"] == "On"
+    assert machine.medium() == (cd_url, True)
+    assert machine.boot() == ("Disabled", "None")
+
+
+@pytest.mark.parametrize("firmware", ["BIOS", "UEFI"])
+def test_sushy(served: Served, new_machine: NewMachine, cd_url: str, firmware: str) -> None:
+    import sushy
+    from sushy.auth import SessionAuth
+
+    machine = new_machine(f"sushy-{firmware.lower()}", firmware)
+    root = sushy.Sushy(served.url, auth=SessionAuth("admin", PASSWORD), verify=str(served.ca_file))
+    system = root.get_system(machine.path)
+    (manager,) = system.managers
+    (drive,) = [
+        drive for drive in manager.virtual_media.get_members() if sushy.VirtualMediaType.CD in drive.media_types
+    ]
+    drive.insert_media(cd_url)
+    system.set_system_boot_options(target=sushy.BootSource.CD, enabled=sushy.BootSourceOverrideEnabled.ONCE)
+    system.reset_system(sushy.ResetType.ON)
+    check_installed(machine, cd_url, firmware.lower())
+    system.reset_system(sushy.ResetType.FORCE_RESTART)
+    assert machine.boots(2)[1] == f"disk by {firmware.lower()}"
+    drive.refresh(force=True)
+    assert drive.inserted
+    drive.eject_media()
+    assert machine.medium() == (None, False)
+    root._conn.close()
+
+
+@pytest.mark.parametrize("firmware", ["BIOS", "UEFI"])
+def test_redfishtool(served: Served, new_machine: NewMachine, cd_url: str, firmware: str) -> None:
+    machine = new_machine(f"tool-{firmware.lower()}", firmware)
+
+    def tool(*words: str) -> str:
+        login = ["-r", urlsplit(served.url).netloc, "-S", "Always", "-u", "admin", "-p", PASSWORD, "-A", "Session"]
+        program = Path(sys.executable).with_name("redfishtool")
+        done = subprocess.run([program, *login, *words], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    media = f"{machine.path}/VirtualMedia/Cd/Actions/VirtualMedia"
+    tool("raw", "POST", f"{media}.InsertMedia", "-d", json.dumps({"Image": cd_url}))
+    tool("Systems", "-I", machine.id, "setBootOverride", "Once", "Cd")
+    tool("Systems", "-I", machine.id, "reset", "On")
+    check_installed(machine, cd_url, firmware.lower())
+    tool("Systems", "-I", machine.id, "reset", "ForceRestart")
+    assert machine.boots(2)[1] == f"disk by {firmware.lower()}"
+    tool("raw", "POST", f"{media}.EjectMedia", "-d", "{}")
+    assert machine.medium() == (None, False)
