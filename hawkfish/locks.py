@@ -66,7 +66,9 @@ def native_locks() -> Iterator[None]:
         yield
         return
     patched = threading.Lock, threading.RLock
-    threading.Lock, threading.RLock = monkey.get_original("threading", ["Lock", "RLock"])
+    # What `threading` has as its RLock is a function that makes one of gevent's locks, whoever calls it.
+    threading.Lock = monkey.get_original("_thread", "allocate_lock")
+    threading.RLock = monkey.get_original("_thread", "RLock")
     try:
         yield
     finally:

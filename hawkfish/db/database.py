@@ -53,7 +53,7 @@ class Database:
 
     Args:
         url: An SQLAlchemy URL: `sqlite:////path/hawkfish.db` or `postgresql+psycopg://...` (`postgresql://` is taken as that).
-        pool_size: Connections kept open; twice as many more are opened when needed.
+        pool_size: Connections kept open. Of PostgreSQL twice as many more are opened when needed, of a file any number.
 
     Example:
         database = Database("sqlite:////var/lib/hawkfish/hawkfish.db")
@@ -83,7 +83,8 @@ class Database:
             self.engine: Engine = create_engine(
                 self.url,
                 pool_size=pool_size,
-                max_overflow=2 * pool_size,
+                # A file has no limit of connections, and so no thread waits for one.
+                max_overflow=-1 if self.is_sqlite else 2 * pool_size,
                 pool_pre_ping=not self.is_sqlite,
                 connect_args=arguments,
             )
@@ -97,7 +98,7 @@ class Database:
             event.listen(self.engine, "begin", _begin_reading)
             # Writers have connections of their own, which do not wait for the lock inside SQLite: see `_begin_writing`.
             with native_locks():
-                self._writing = create_engine(self.url, pool_size=2, max_overflow=pool_size, connect_args=arguments)
+                self._writing = create_engine(self.url, pool_size=2, max_overflow=-1, connect_args=arguments)
             event.listen(self._writing, "connect", _configure_sqlite)
             event.listen(self._writing, "connect", _do_not_wait)
             event.listen(self._writing, "begin", _begin_writing)

@@ -44,6 +44,18 @@ with second.apply(database.subscribe, ("news",)) as news:
         print(second.apply(news.wait, (20,)), flush=True)
 """
 
+LOCKS = """
+from gevent import monkey; monkey.patch_all()
+from hawkfish.db import Database
+from hawkfish.locks import native_lock, native_locks
+import sys, threading
+database = Database(sys.argv[1])
+with native_locks():
+    made = threading.Lock(), threading.RLock(), native_lock()
+pools = (database.engine.pool, database._writing.pool)
+print({type(lock).__module__ for lock in (*made, *(pool._pool.mutex for pool in pools))})
+"""
+
 
 def wait_in(mode: str, lab, database_url: str) -> None:
     go, ended = threading.Event(), []
@@ -90,3 +102,11 @@ def test_signals_come_whatever_thread_has_asked_for_them_first(database):
                 assert waiter.stdout.readline() == "True\n"
         finally:
             waiter.kill()
+
+
+def test_what_threads_of_geventspool_share_has_locks_of_the_operating_system(database_url):
+    # Of two such threads that want one of gevent's locks the second may never be woken: a request was then never answered.
+    told = subprocess.run(
+        [sys.executable, "-c", LOCKS, database_url], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout == "{'_thread'}\n"
