@@ -1,4 +1,4 @@
-"""A real Ironic enrols and inspects a real machine, and governs its boot, media and power; a plain GET says the same each time."""
+"""A real Ironic takes a real machine from its enrolment to its deployment and back; after each step a plain GET says the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ironic(tmp_path: Path) -> Iterator[Ironic]:
         yield running
 
 
-def test_from_enrolment_to_power(
+def test_from_enrolment_to_deployment_and_back(
     served: Served, new_machine: Callable[[str, str], Machine], ironic: Ironic, cd_url: str
 ) -> None:
     machine = new_machine("ironic", "BIOS")
@@ -43,6 +43,25 @@ def test_from_enrolment_to_power(
     media_come_and_go(node, machine, cd_url, ironic.media_url)
     node.power("power on", "power on")
     assert machine.boots(1) == ["disk by bios"]
+
+    node.provision("provide", "available")
+    # Its inspection has noted the other mode.
+    node.set(**{"properties/capabilities": "boot_mode:uefi", "instance_info/boot_iso": cd_url})
+    node.provision("active", "active")
+    assert machine.boots(2)[1] == "cd by uefi"
+    image, inserted = machine.medium()
+    assert image is not None
+    assert image.startswith(ironic.media_url)
+    assert (inserted, machine.boot(), machine.read()["PowerState"]) == (True, ("Continuous", "Cd"), "On")
+
+    node.power("rebooting", "power on")
+    assert machine.boots(3)[2] == "cd by uefi", "set for good, it holds at each power-on"
+
+    node.provision("deleted", "available")
+    assert (machine.medium(), machine.read()["PowerState"]) == ((None, False), "Off")
+    assert machine.boot() == ("Continuous", "Cd"), "Ironic leaves it"
+    node.power("power on", "power on")
+    assert machine.boots(4)[3] == "disk by uefi", "an empty drive is no reason not to start"
 
 
 def boot_devices_are_set(node: Node, machine: Machine) -> None:
