@@ -72,3 +72,15 @@ def test_redfishtool(served: Served, new_machine: NewMachine, cd_url: str, firmw
     assert machine.boots(2)[1] == f"disk by {firmware.lower()}"
     tool("raw", "POST", f"{media}.EjectMedia", "-d", "{}")
     assert machine.medium() == (None, False)
+
+
+def test_plain_redfish(served: Served, new_machine: NewMachine, cd_url: str, tmp_path: Path) -> None:
+    """The example, as it is."""
+    machine = new_machine("example", "BIOS")
+    ready = {"url": served.url, "username": "admin", "password": PASSWORD, "ca_file": str(served.ca_file)}
+    (tmp_path / "ready.json").write_text(json.dumps(ready))
+    program = Path(__file__).parents[2] / "examples" / "install_from_iso.py"
+    words = [sys.executable, program, tmp_path / "ready.json", "example", cd_url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "example: On, boot override Disabled\n"), done.stderr
+    check_installed(machine, cd_url, "bios")
