@@ -1,7 +1,8 @@
 """Thousands of simulated systems: how soon they are ready, what they take, and what they cost others: `python bench/scale.py`.
 
-Measures, with 10,000 systems and then with 100: seconds to readiness, memory of all processes, a page of 100, the idle worker, and the
-power-on of 1,000 systems that eight clients ask for one by one. The budget of the idle worker is for 1,000 systems.
+Measures, with 10,000 systems and then with 100: seconds to readiness, memory of all processes, a page of 100 by its nextLink, the same
+with its members expanded, the idle worker, and the power-on of 1,000 systems that eight clients ask for one by one. The budget of the
+idle worker is for 1,000 systems.
 """
 
 from __future__ import annotations
@@ -14,24 +15,31 @@ import httpx
 from harness import Figure, Report, Service, cpu_seconds, parser, resident_mib, serve, total_cpu_seconds, tree
 
 READY_SECONDS, MEMORY_MIB = 30.0, 2048.0
-PAGE, PAGE_RATIO = 100, 1.3
+PAGE, PAGE_RATIO, EXPAND_RATIO = 100, 1.3, 10.0
 POWER_SECONDS, CLIENTS = 15.0, 8
 IDLE_SHARE = 0.01
 
 
-def page_seconds(service: Service, rounds: int) -> list[float]:
-    """How long a page of 100 from the middle of the collection takes to be answered, several times."""
-    total = len(service.members())
-    address = f"/redfish/v1/Systems?$skip={max(0, total // 2 - PAGE)}&$top={PAGE}"
+def page_seconds(service: Service, address: str, rounds: int) -> list[float]:
+    """How long a page of 100 takes to be answered, several times."""
     found = []
     with service.client() as client:
         for _ in range(rounds):
             began = time.perf_counter()
-            members = client.get(address).raise_for_status().json()["Members"]
+            client.get(address).raise_for_status().json()
             found.append(time.perf_counter() - began)
-            if len(members) != min(PAGE, total):
-                raise RuntimeError(f"{address} gave {len(members)} members")
     return found[rounds // 10 :]
+
+
+def middle_page(service: Service) -> str:
+    """The address of a page in the middle of the collection, as a client comes to it: by the links from page to page."""
+    address = f"/redfish/v1/Systems?$top={PAGE}"
+    with service.client() as client:
+        first = client.get(address).raise_for_status().json()
+        for _ in range(first["Members@odata.count"] // PAGE // 2):
+            address = first["Members@odata.nextLink"]
+            first = client.get(address).raise_for_status().json()
+    return address
 
 
 def power_on(service: Service, members: list[str]) -> float:
@@ -93,16 +101,20 @@ def main() -> None:
         report.note(processor_seconds_until_ready=round(sum(map(total_cpu_seconds, tree(large.pid))), 1))
         report.add(Figure.at_most("memory of all processes", resident_mib(large.pid), MEMORY_MIB, "MiB", 1))
         with serve(few) as small:
-            pages: dict[int, list[float]] = {systems: [], few: []}
+            kinds = {
+                "large": (large, middle_page(large), rounds),
+                "small": (small, middle_page(small), rounds),
+                "expanded": (small, f"{middle_page(small)}&$expand=.", max(2, rounds // 10)),
+            }
+            pages: dict[str, list[float]] = {kind: [] for kind in kinds}
             for _ in range(3):  # in turns
-                pages[systems] += page_seconds(large, rounds)
-                pages[few] += page_seconds(small, rounds)
-        middle = {size: 1000 * statistics.median(found) for size, found in pages.items()}
-        report.add(
-            Figure.at_most(
-                f"a page of {PAGE} of {systems}, against of {few}", middle[systems], middle[few], "ms", PAGE_RATIO
-            )
-        )
+                for kind, asked in kinds.items():
+                    pages[kind] += page_seconds(*asked)
+        middle = {kind: 1000 * statistics.median(found) for kind, found in pages.items()}
+        what = f"a page of {PAGE} of {systems}, against of {few}"
+        report.add(Figure.at_most(what, middle["large"], middle["small"], "ms", PAGE_RATIO))
+        what = f"a page of {PAGE} with its systems expanded, against links"
+        report.add(Figure.at_most(what, middle["expanded"], middle["small"], "ms", EXPAND_RATIO))
         report.note(idle_worker_with_all_percent=round(100 * idle_share(large, idle), 2))
         seconds = power_on(large, large.members()[:powered])
         report.add(Figure.at_most(f"power-on of {powered} by {CLIENTS} clients", seconds, POWER_SECONDS, "s", 1))
