@@ -128,6 +128,10 @@ class ProcessDriver(ComputeDriver, SupportsPause):
     def define_machine(self, spec: MachineSpec) -> MachineObservation:
         if spec.setup.cpu_model or spec.setup.nested_virtualisation is not NestedVirtualisation.AUTO:
             raise NotSupported(f"Processes on {self._name} have no processors of their own.", operation="define")
+        if spec.setup.secure_boot and spec.firmware is Firmware.UEFI:
+            raise NotSupported(
+                f"Processes on {self._name} have no keys to trust, so no secure boot.", operation="define"
+            )
         with self._lock():
             if self._definition(spec.id).exists():
                 self._check_ours(spec.id)
