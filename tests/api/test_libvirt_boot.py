@@ -18,9 +18,9 @@ from hawkfish.testing.waiting import wait_until
 from tests.api.installation import Api, add_libvirt_host, opened, prepare, running_worker
 from tests.support.libvirt_host import LibvirtHostBed
 
-pytestmark = pytest.mark.needs_libvirt
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow, pytest.mark.timeout(900)]
 
-BOOT_SECONDS = 150.0
+BOOT_SECONDS = 400.0
 
 
 @pytest.fixture(scope="module")

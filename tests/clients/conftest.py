@@ -20,7 +20,7 @@ from tests.support.file_server import FileServer, Plan
 from tests.support.guest import make_iso
 from tests.support.libvirt_host import LibvirtHostBed
 
-BOOT_SECONDS = 150.0
+BOOT_SECONDS = 400.0
 CD_WORD = "hf.cd"
 """What the guest is told by the CD, and not by the disk."""
 
@@ -97,7 +97,7 @@ class Machine:
 
     def wait_for(self, power_state: str) -> None:
         """Waits until its power state reads so."""
-        wait_until(lambda: self.read()["PowerState"] == power_state, f"PowerState {power_state}", 60)
+        wait_until(lambda: self.read()["PowerState"] == power_state, f"PowerState {power_state}", 180)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from tests.api.installation import PASSWORD
 from tests.clients.conftest import Machine, Served
 
-pytestmark = pytest.mark.needs_libvirt
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow, pytest.mark.timeout(900)]
 
 NewMachine = Callable[[str, str], Machine]
 

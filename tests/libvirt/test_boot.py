@@ -20,7 +20,7 @@ from hawkfish.testing.waiting import wait_until
 from tests.libvirt.conftest import BOOT_SECONDS, serial, upload, wait_for_guest
 from tests.support.libvirt_host import enter_network
 
-pytestmark = pytest.mark.needs_libvirt
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow, pytest.mark.timeout(900)]
 
 FIRMWARES = pytest.mark.parametrize("firmware", list(Firmware))
 

@@ -14,7 +14,7 @@ from tests.libvirt.conftest import BOOT_SECONDS, serial, upload
 from tests.support.guest import READY
 from tests.support.guest import SCRIPT as GUEST_SCRIPT
 
-pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow]
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SECURE = FirmwareSetup(secure_boot=True)
 REFUSED = b"Access Denied"
