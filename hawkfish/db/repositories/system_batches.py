@@ -15,7 +15,7 @@ from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAtt
 from hawkfish.db.repositories.events import Happened
 from hawkfish.db.repositories.system_rows import attachment_to_json
 from hawkfish.db.repositories.systems import SYSTEMS
-from hawkfish.domain.machines import USUAL_DRIVES, MachineFacts, PowerState
+from hawkfish.domain.machines import USUAL_DRIVES, FirmwareSetup, MachineFacts, PowerState
 from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import AlreadyExists
@@ -161,7 +161,10 @@ class SystemBatchRepository:
         disks = self._lists(VolumeAttachmentRow, VolumeAttachmentRow.disk_id, ids)
         addresses = self._lists(NetworkInterfaceRow, NetworkInterfaceRow.mac_address, ids)
         rows = self._session.execute(
-            select(SystemRow.id, SystemRow.name, SystemRow.vcpus, SystemRow.memory_mib).where(SystemRow.id.in_(ids))
+            select(
+                *(SystemRow.id, SystemRow.name, SystemRow.vcpus, SystemRow.memory_mib),
+                *(SystemRow.firmware, SystemRow.setup),
+            ).where(SystemRow.id.in_(ids))
         )
         return {
             UUID(row.id): MachineFacts(
@@ -171,6 +174,8 @@ class SystemBatchRepository:
                 disk_ids=tuple(disks[row.id]),
                 mac_addresses=tuple(addresses[row.id]),
                 media=tuple((drive.id, None) for drive in USUAL_DRIVES),
+                firmware=row.firmware,
+                setup=FirmwareSetup.of(row.setup),
             )
             for row in rows
         }
