@@ -9,7 +9,7 @@ from tests.support.iso import iso
 
 ON_POSTGRESQL = "docs/how-to/postgresql.md"
 WITH_AN_ISO = "README.md"
-ISO_URL = "https://deb.debian.org/debian/dists/stable/main/installer-amd64/current/images/netboot/mini.iso"
+ISO_URL = "https://files.example/installer.iso"
 
 NOT_RUN = [
     ("README.md", "it installs packages; the tests run scripts/demo.py"),
