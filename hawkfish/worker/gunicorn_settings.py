@@ -7,16 +7,15 @@ import os
 import resource
 import ssl
 from collections.abc import Callable
-from http.client import HTTPException
 from typing import Any
 
 import gevent
-from geventwebsocket.handler import WebSocketHandler
 from gunicorn.glogging import Logger
 
 from hawkfish import logs
 from hawkfish.config import load_settings
 from hawkfish.services.certificates import ensure_certificates
+from hawkfish.worker.connections import IDLE_SECONDS, Handler, Server
 
 LISTENER_VARIABLE = "HF_INTERNAL_LISTENER"
 """Number of the descriptor on which the supervisor listens already."""
@@ -55,24 +54,9 @@ def on_starting(_server: Any) -> None:
     _raise_file_limit()
 
 
-class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no types
-    """The handler of gunicorn's worker class, for which more than a hundred headers are a client's fault and not the server's."""
-
-    def read_request(self, raw_requestline: str) -> bool:
-        """Reads the request line and the headers.
-
-        Raises:
-            ValueError: They cannot be used; the answer is 400, and the log has one line.
-        """
-        try:
-            return bool(super().read_request(raw_requestline))
-        except HTTPException as error:
-            raise ValueError(str(error)) from error
-
-
 def post_worker_init(worker: Any) -> None:
     """Gunicorn's hook in each worker: clients that break off, or speak no TLS or no HTTP, are no errors of the service."""
-    worker.wsgi_handler = Handler
+    worker.server_class, worker.wsgi_handler = Server, Handler
     hub = gevent.get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, ssl.SSLError, ConnectionError)
 
@@ -91,7 +75,7 @@ workers = _settings.api_workers
 worker_connections = 20000  # the default of 1,000 is used up by 1,000 listeners of events, and then nobody is answered
 timeout = 60
 graceful_timeout = 3  # seconds for running requests at the end; their tasks go on without them
-keepalive = 75
+keepalive = round(IDLE_SECONDS)
 proc_name = "hawkfish-api"
 logger_class = PlainLogger
 control_socket_disable = True  # it would lie in the home folder, one for all installations

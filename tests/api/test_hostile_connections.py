@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from hawkfish.worker.connections import HANDSHAKE_SECONDS, HEAD_SECONDS
 from tests.api.installation import prepare
 from tests.api.live import gunicorn
 
@@ -167,6 +168,48 @@ def test_clients_that_stop_in_the_middle_of_the_handshake_keep_nobody_waiting(se
         assert healthy(url) < PATIENCE_SECONDS
     assert healthy(url) < PATIENCE_SECONDS
     assert "Traceback" not in log.read_text("utf-8", "replace")
+
+
+def test_who_says_nothing_or_not_enough_is_shown_the_door(served_tls: tuple[str, Path]) -> None:
+    url, log = served_tls
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with contextlib.ExitStack() as opened:
+        silent, stuck = opened.enter_context(connect(url)), opened.enter_context(connect(url))
+        stuck.sendall(client_hello()[:100])
+        mute, slow, kept = (
+            opened.enter_context(context.wrap_socket(opened.enter_context(connect(url)))) for _ in range(3)
+        )
+        slow.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n")
+        kept.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answered(kept).startswith(b"HTTP/1.1 200 ")
+        for connection in (silent, stuck, mute, slow):
+            connection.settimeout(HANDSHAKE_SECONDS + HEAD_SECONDS + PATIENCE_SECONDS)
+        for connection in (silent, stuck, mute):
+            assert ended(connection) == b""
+        assert ended(slow).startswith(b"HTTP/1.1 400 ")
+        kept.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answered(kept).startswith(b"HTTP/1.1 200 ")  # a client that has asked properly may rest for longer
+    assert "Traceback" not in log.read_text("utf-8", "replace")
+
+
+def answered(connection: socket.socket) -> bytes:
+    """An answer whose body is one small object."""
+    received = b""
+    while not received.endswith(b"}"):
+        piece = connection.recv(65536)
+        assert piece, received
+        received += piece
+    return received
+
+
+def ended(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    received = b""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while piece := connection.recv(65536):
+            received += piece
+    return received
 
 
 def test_a_broken_request_within_tls_is_one_line_of_the_log(served_tls: tuple[str, Path]) -> None:

@@ -40,11 +40,16 @@ def test_bodies(world: World, route: str, method: str) -> None:
     known = world.known_values()
 
     @examples(12)
-    @given(content=st.one_of(valid(schema(), known), spoiled(schema(), known), anything).map(encoded))
-    def of_every_kind(content: bytes) -> None:
+    @given(
+        content=st.one_of(valid(schema(), known), spoiled(schema(), known), anything).map(encoded),
+        role=st.sampled_from(["Administrator", "Operator"]),
+    )
+    def of_every_kind(content: bytes, role: str) -> None:
         if world.changed:
             world.restore()
-        ask(world, method, world.address(route), content=content, headers={"Prefer": "respond-async"})
+        headers = {"Prefer": "respond-async"}
+        caller = world.roles.get(role, world.api)
+        ask(world, method, world.address(route), caller=caller, content=content, headers=headers)
 
     @examples(6)
     @given(content=damaged(schema(), known))

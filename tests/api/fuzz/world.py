@@ -96,6 +96,8 @@ class World:
         services = self.api.application
         if self.api.get(links.SESSIONS).status_code == 401:  # a manager was reset
             self.api.headers = self.api.anonymous().login("admin", PASSWORD).headers
+            for role, caller in self.roles.items():
+                caller.headers = self.api.anonymous().login(role.lower(), PASSWORD).headers
         with self.engine.begin() as connection:
             connection.execute(delete(LogClearingRow))  # entries of logs have to be there, too
         for system in self._rows(select(SystemRow.id).where(SystemRow.name != VICTIM)):

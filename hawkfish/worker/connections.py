@@ -1,0 +1,71 @@
+"""Connections to the API: none may be held by a client that says nothing, or too little too slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any
+
+from gevent import Timeout
+from geventwebsocket.handler import WebSocketHandler
+from gunicorn.workers.ggevent import PyWSGIServer
+
+HANDSHAKE_SECONDS = 20.0
+"""For TLS to be agreed on; a client on the far side of the world needs one."""
+HEAD_SECONDS = 20.0
+"""From the connection, or the first byte of a later request, to the end of the headers."""
+IDLE_SECONDS = 75.0
+"""Between two requests of one connection."""
+
+
+class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
+    """The server of gunicorn's worker class, which does not wait for TLS for ever."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Takes what gevent's server takes, which sets the method for TLS on each object."""
+        super().__init__(*arguments, **options)
+        if self.ssl_enabled:
+            self.wrap_socket = _in_time(self.wrap_socket)  # type: ignore[has-type]  # gevent has no types
+
+
+def _in_time(wrap_socket: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(client: Any, **options: Any) -> Any:
+        try:
+            with Timeout(HANDSHAKE_SECONDS):
+                return wrap_socket(client, **options)
+        except Timeout:
+            client.close()
+            raise ConnectionAbortedError("No TLS was agreed on in time.") from None
+
+    return wrap
+
+
+class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no types
+    """The handler of gunicorn's worker class, with limits of time and for headers."""
+
+    _answered = False
+
+    def read_requestline(self) -> str:
+        """Reads the first line of a request; empty, so that the connection is closed, if none comes in time."""
+        try:
+            with Timeout(IDLE_SECONDS if self._answered else HEAD_SECONDS):
+                line: str = super().read_requestline()
+        except Timeout:
+            return ""
+        self._answered = True
+        return line
+
+    def read_request(self, raw_requestline: str) -> bool:
+        """Reads the request line and the headers.
+
+        Raises:
+            ValueError: They cannot be used, such as more than a hundred headers, or came too slowly. That is the client's fault
+                and not the server's: the answer is 400, and the log has one line.
+        """
+        try:
+            with Timeout(HEAD_SECONDS):
+                return bool(super().read_request(raw_requestline))
+        except HTTPException as error:
+            raise ValueError(str(error)) from error
+        except Timeout:
+            raise ValueError(f"The headers took more than {HEAD_SECONDS:.0f} seconds.") from None
