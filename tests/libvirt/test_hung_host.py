@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import httpx
 import pytest
 import structlog
 
@@ -17,6 +18,8 @@ from hawkfish.domain.machines import PowerState
 from hawkfish.domain.systems import ResetType, System
 from hawkfish.errors import BackendTimeout, HostUnavailable
 from hawkfish.testing.waiting import wait_until
+from tests.api.installation import PASSWORD
+from tests.api.live import gunicorn
 from tests.support.installation import Installation, open_installation
 
 pytestmark = pytest.mark.needs_libvirt
@@ -38,7 +41,7 @@ Seen = dict[HostState, tuple[float, Host]]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, sqlite_template, libvirt_host) -> Iterator[Installation]:
-    """A real host `kvm1` beside the simulated host `rack`."""
+    """A real host `kvm1` beside the simulated host `rack`, and the API in processes of its own."""
     folder = tmp_path_factory.mktemp("house")
     (folder / "hawkfish.db").write_bytes(sqlite_template.read_bytes())
     url = f"sqlite:///{folder / 'hawkfish.db'}"
@@ -81,25 +84,41 @@ def p99(call: Callable[[], object], times: int) -> float:
 
 
 class Witness:
-    """A system on a simulated host, read and switched again and again."""
+    """A system on a simulated host, read and switched again and again by a client of the API."""
 
-    def __init__(self, installation: Installation) -> None:
-        self._installation = installation
-        self._system = installation.create(name="witness")
+    def __init__(self, installation: Installation, api: httpx.Client) -> None:
+        self._api = api
+        self._path = f"/redfish/v1/Systems/{installation.create(name='witness').id}"
+        self._is_on = False
 
     def measure(self, times: int) -> tuple[float, float]:
-        """The p99 of reading it and of switching it, which ends after calls of its driver."""
-        return p99(lambda: self._installation.get(self._system), times), p99(self._switch, times)
+        """The p99 of reading it and of switching it, which is answered after calls of its driver."""
+        return p99(self._read, times), p99(self._switch, times)
+
+    def _read(self) -> None:
+        assert self._api.get(self._path).status_code == 200
 
     def _switch(self) -> None:
-        is_on = self._installation.get(self._system).power_state is PowerState.ON
-        self._installation.done(
-            self._installation.reset(self._system, ResetType.FORCE_OFF if is_on else ResetType.FORCE_ON)
-        )
+        body = {"ResetType": "ForceOff" if self._is_on else "On"}
+        answer = self._api.post(f"{self._path}/Actions/ComputerSystem.Reset", json=body)
+        assert answer.status_code == 204, answer.text  # it was done within the time that a request waits for its task
+        self._is_on = not self._is_on
 
 
-def test_a_hung_libvirtd_holds_up_nobody_else_and_is_found_out(house, libvirt_host) -> None:
-    witness = Witness(house)
+@pytest.fixture(scope="module")
+def api(house: Installation) -> Iterator[httpx.Client]:
+    """A client of the house's API."""
+    house.application.accounts.ensure_administrator(PASSWORD)
+    folder = house.application.settings.data_dir
+    with gunicorn(folder, shipped=True) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        body = {"UserName": "admin", "Password": PASSWORD}
+        answer = client.post("/redfish/v1/SessionService/Sessions", json=body)
+        client.headers["X-Auth-Token"] = answer.headers["X-Auth-Token"]
+        yield client
+
+
+def test_a_hung_libvirtd_holds_up_nobody_else_and_is_found_out(house, api, libvirt_host) -> None:
+    witness = Witness(house, api)
     systems = [house.create(host="kvm1", memory_mib=16, disks=()) for _ in range(SYSTEMS)]
     running = systems[0]
     house.done(house.reset(running, ResetType.ON))
