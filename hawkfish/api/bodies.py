@@ -58,7 +58,7 @@ def broken_off() -> Iterator[None]:
         yield
     except OSError as error:
         raise InvalidRequest(
-            "The body breaks off, or is not divided into chunks as HTTP wants; send it again."
+            "The body breaks off, comes too slowly, or is not divided into chunks as HTTP wants; send it again."
         ) from error
 
 

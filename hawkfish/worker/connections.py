@@ -16,6 +16,8 @@ HEAD_SECONDS = 20.0
 """From the connection, or the first byte of a later request, to the end of the headers."""
 IDLE_SECONDS = 75.0
 """Between two requests of one connection."""
+BODY_SECONDS = 30.0
+"""For a body of JSON, and for each mebibyte of an image that is uploaded."""
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
@@ -69,3 +71,42 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no
             raise ValueError(str(error)) from error
         except Timeout:
             raise ValueError(f"The headers took more than {HEAD_SECONDS:.0f} seconds.") from None
+
+    def get_environ(self) -> dict[str, Any]:
+        """What the application is given."""
+        environ: dict[str, Any] = super().get_environ()
+        body = TimedReader(self)
+        self.wsgi_input.rfile = body
+        if environ["wsgi.input"] is self.rfile:  # the client speaks of an upgrade
+            environ["wsgi.input"] = body
+        return environ
+
+
+class TimedReader:
+    """Reads a body from a connection, each piece within a time."""
+
+    def __init__(self, handler: Any) -> None:
+        """Reads what the handler's connection brings."""
+        self._handler = handler
+        self._late = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Reads so many bytes.
+
+        Raises:
+            TimeoutError: They did not come in time; no more is read, and the connection ends with this request.
+        """
+        return self._in_time(self._handler.rfile.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        """Reads a line; see `read`."""
+        return self._in_time(self._handler.rfile.readline, size)
+
+    def _in_time(self, read: Callable[[int], bytes], size: int) -> bytes:
+        if not self._late:
+            try:
+                with Timeout(BODY_SECONDS):
+                    return read(size)
+            except Timeout:
+                self._late = self._handler.close_connection = True
+        raise TimeoutError("The body came too slowly.")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from hawkfish.worker.connections import HANDSHAKE_SECONDS, HEAD_SECONDS
+from hawkfish.worker.connections import BODY_SECONDS, HANDSHAKE_SECONDS, HEAD_SECONDS
 from tests.api.installation import prepare
 from tests.api.live import gunicorn
 
@@ -177,17 +177,19 @@ def test_who_says_nothing_or_not_enough_is_shown_the_door(served_tls: tuple[str,
     with contextlib.ExitStack() as opened:
         silent, stuck = opened.enter_context(connect(url)), opened.enter_context(connect(url))
         stuck.sendall(client_hello()[:100])
-        mute, slow, kept = (
-            opened.enter_context(context.wrap_socket(opened.enter_context(connect(url)))) for _ in range(3)
+        mute, slow, body, kept = (
+            opened.enter_context(context.wrap_socket(opened.enter_context(connect(url)))) for _ in range(4)
         )
         slow.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n")
         kept.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answered(kept).startswith(b"HTTP/1.1 200 ")
-        for connection in (silent, stuck, mute, slow):
-            connection.settimeout(HANDSHAKE_SECONDS + HEAD_SECONDS + PATIENCE_SECONDS)
+        body.sendall(b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        for connection in (silent, stuck, mute, slow, body):
+            connection.settimeout(HANDSHAKE_SECONDS + HEAD_SECONDS + BODY_SECONDS)
         for connection in (silent, stuck, mute):
             assert ended(connection) == b""
-        assert ended(slow).startswith(b"HTTP/1.1 400 ")
+        for connection in (slow, body):
+            assert ended(connection).startswith(b"HTTP/1.1 400 ")
         kept.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answered(kept).startswith(b"HTTP/1.1 200 ")  # a client that has asked properly may rest for longer
     assert "Traceback" not in log.read_text("utf-8", "replace")
