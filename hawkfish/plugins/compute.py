@@ -335,7 +335,7 @@ class HostStorage(ABC):
         """Records the pool on the host, or finds it recorded the same way.
 
         Raises:
-            ForeignObject: A pool of that name with another definition exists.
+            ForeignObject: A pool of that name with another definition exists, or the folder is another pool's.
         """
 
     @abstractmethod

@@ -1,6 +1,5 @@
 """The simulator as a process: killed, silent, slow, doubled and large."""
 
-import statistics
 import subprocess
 import sys
 import threading
@@ -20,6 +19,8 @@ from hawkfish.errors import BackendTimeout, HostUnavailable, MachineNotFound, St
 from hawkfish.plugins.context import HostConfig
 from hawkfish.testing.simulator import plugin_context
 from hawkfish.testing.waiting import wait_until
+
+THOUSANDS = 2_000
 
 
 def machine(name="m"):
@@ -263,42 +264,27 @@ def test_the_path_of_the_socket_may_be_long(tmp_path):
     process.end()
 
 
-def test_defining_and_starting_is_fast(driver):
-    took = []
-    for index in range(200):
-        spec = machine(f"m{index}")
-        began = time.perf_counter()
-        driver.define_machine(spec)
-        driver.start_machine(spec.id)
-        took.append(time.perf_counter() - began)
-    assert statistics.median(took) < 0.005
-
-
 @pytest.mark.slow
-def test_ten_thousand_machines(simulator, driver):
-    specs = [machine(f"m{index}") for index in range(10_000)]
-    began = time.monotonic()
+def test_thousands_of_machines_need_little_memory_and_outlive_a_kill(simulator, driver):
+    before = _memory(simulator)
+    specs = [machine(f"m{index}") for index in range(THOUSANDS)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(driver.define_machine, specs))
         list(threads.map(lambda spec: driver.start_machine(spec.id), specs))
-    made = time.monotonic() - began
-    took = []
-    for _ in range(5):  # the best of a few, since others use the machine too
-        began = time.monotonic()
-        listed = driver.list_machines()
-        took.append(time.monotonic() - began)
-    assert min(took) < 1
+    listed = driver.list_machines()
     assert {item.power_state for item in listed} == {PowerState.ON}
-    assert len(listed) == 10_000
-    memory = int(Path(f"/proc/{simulator.process.pid}/statm").read_text().split()[1]) * 4096
-    assert memory < 500 * 2**20
+    assert {item.id for item in listed} == {spec.id for spec in specs}
+    # So 10,000 fit into 500 MiB; how long they take is measured by bench/scale.py.
+    assert _memory(simulator) - before < THOUSANDS * 50 * 2**10
     simulator.kill()
-    began = time.monotonic()
     simulator.start()
     again = wait_until(lambda: _machines(driver), "the list", 30)
-    assert time.monotonic() - began < 30
-    assert len(again) == 10_000
-    assert made < 120
+    assert {item.id for item in again} == {spec.id for spec in specs}
+
+
+def _memory(simulator):
+    """Bytes that it has in memory."""
+    return int(Path(f"/proc/{simulator.process.pid}/statm").read_text().split()[1]) * 4096
 
 
 def _machines(driver):

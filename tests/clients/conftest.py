@@ -43,13 +43,16 @@ class Served:
 
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed, guest_iso: Path) -> Iterator[Served]:
-    """With a libvirt host, and the guest as an image for disks."""
+    """With a libvirt host, and the guest as an image for disks.
+
+    It is made again where tests of other folders come between, so its pool has a folder of its own each time.
+    """
     folder = tmp_path_factory.mktemp("clients")
     (folder / "images").mkdir()
     shutil.copyfile(guest_iso, folder / "images" / "guest.img")
     settings = prepare(folder)
     with running_worker(settings), opened(settings) as api, gunicorn(folder, tls=True) as url:
-        add_libvirt_host(api.application, libvirt_host, libvirt_host.data / "clients-pool")
+        add_libvirt_host(api.application, libvirt_host, libvirt_host.data / folder.name)
         ca_file = folder / "tls" / "ca.crt"
         trust = ssl.create_default_context(cafile=ca_file)
         with httpx.Client(base_url=url, auth=("admin", PASSWORD), verify=trust, timeout=60, trust_env=False) as client:

@@ -1,11 +1,13 @@
-"""The pool type `dir` fills the contract of pool types on a libvirt host too."""
+"""The pool type `dir` fills the contract of pool types on a libvirt host too, and takes no other pool's folder."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 import pytest
 
 from hawkfish.builtin.plugin import hawkfish_storage_pools
+from hawkfish.domain.storage import PoolDefinition, PoolKind
+from hawkfish.errors import ForeignObject, NotFound
 from hawkfish.plugins.compute import PoolHost
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.context import PoolConfig
@@ -38,3 +40,14 @@ class TestDirectoryPoolOnLibvirt(StoragePoolContract):
     @pytest.fixture
     def pool_examples(self):
         return 4
+
+
+def test_the_folder_of_another_pool_is_left_alone_and_the_refusal_says_what_to_do(driver, pool, libvirt_host):
+    other = PoolDefinition(
+        name=f"{pool}-other", kind=PoolKind.DIRECTORY, target=PurePosixPath(libvirt_host.data / pool)
+    )
+    with pytest.raises(ForeignObject, match=f"belongs to its pool {pool}, .* virsh pool-undefine {pool} "):
+        driver.define_pool(other)
+    with pytest.raises(NotFound):
+        driver.pool_path(other.name)
+    assert driver.pool_path(pool) == str(libvirt_host.data / pool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import BinaryIO, TypeVar
 
 import libvirt
@@ -38,7 +39,7 @@ class LibvirtStorage(HostStorage):
         def run(raw: libvirt.virConnect) -> None:
             pool = _lookup_pool(raw, definition.name)
             if pool is None:
-                pool = raw.storagePoolDefineXML(text, 0)
+                pool = self._define(raw, definition.target, text)
             elif parse_pool(pool.XMLDesc(0)) != definition:
                 raise ForeignObject(
                     f"Pool {definition.name} exists on host {self._host.name} with another definition and was left alone. "
@@ -50,6 +51,23 @@ class LibvirtStorage(HostStorage):
             pool.setAutostart(1)
 
         self._call(f"Defining pool {definition.name}", run)
+
+    def _define(self, raw: libvirt.virConnect, target: PurePosixPath, text: str) -> libvirt.virStoragePool:
+        """Defines a pool; libvirt gives a folder to one pool only, and tells of it by the other's name alone."""
+        try:
+            return raw.storagePoolDefineXML(text, 0)
+        except libvirt.libvirtError as error:
+            holder = _find_pool_at(raw, target)
+            if holder is None:
+                raise
+            raise ForeignObject(
+                f"Folder {target} of host {self._host.name} belongs to its pool {holder}, which was left alone. Choose another "
+                f"folder; or, if nobody uses that pool any more (an installation that is gone left it), forget it there: "
+                f"virsh pool-destroy {holder}; virsh pool-undefine {holder} (its files stay).",
+                operation="define pool",
+                host=self._host.name,
+                reason=f"the folder belongs to pool {holder}",
+            ) from error
 
     def start_pool(self, name: str) -> None:
         """See `HostStorage`."""
@@ -340,6 +358,15 @@ def _lookup_pool(raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool |
         if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
             return None
         raise
+
+
+def _find_pool_at(raw: libvirt.virConnect, target: PurePosixPath) -> str | None:
+    """The name of the pool that has a folder."""
+    for pool in raw.listAllStoragePools(0):
+        found = parse_pool(pool.XMLDesc(0))
+        if found is not None and found.target == target:
+            return found.name
+    return None
 
 
 def _lookup_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
