@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Self
 
 import httpx
 
+from hawkfish.config import Settings
 from hawkfish.errors import DownloadFailed, PropertyInvalidFormat
 from hawkfish.services.outgoing import (
     SHOWN_LENGTH,
@@ -155,6 +156,17 @@ class Downloader:
 
     def __init__(self, limits: DownloadLimits) -> None:
         self._limits = limits
+
+    @classmethod
+    def of(cls, settings: Settings, most_bytes: int) -> Downloader:
+        """One that bears with slow servers as the settings say, and takes files up to a size."""
+        return cls(
+            DownloadLimits(
+                most_bytes=most_bytes,
+                stall_seconds=settings.download_stall_seconds,
+                least_rate=settings.download_least_rate,
+            )
+        )
 
     def fetch(
         self,

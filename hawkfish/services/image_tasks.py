@@ -16,7 +16,7 @@ from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.tasks import Task, TaskError
 from hawkfish.errors import BackendError, HawkFishError, ImageRefused, NotFound
 from hawkfish.services.access import Access
-from hawkfish.services.downloads import Downloader, DownloadLimits, Validators, url_key
+from hawkfish.services.downloads import Downloader, Validators, url_key
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.image_files import find_image
 from hawkfish.services.image_store import CATALOGUE, ImageStore, PartialFile
@@ -36,14 +36,7 @@ class ImageTasks:
         self._database = access.database
         self._drivers = drivers
         self._store = store
-        settings = access.settings
-        self._downloader = Downloader(
-            DownloadLimits(
-                most_bytes=settings.image_max_bytes,
-                stall_seconds=settings.download_stall_seconds,
-                least_rate=settings.download_least_rate,
-            )
-        )
+        self._downloader = Downloader.of(access.settings, access.settings.image_max_bytes)
 
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""

@@ -22,7 +22,7 @@ from hawkfish.errors import BackendError, NotFound, NotSupported
 from hawkfish.plugins.compute import SupportsMedia
 from hawkfish.plugins.control import OperationControl
 from hawkfish.services.access import Access
-from hawkfish.services.downloads import Downloader, DownloadLimits, Login, shown_url
+from hawkfish.services.downloads import Downloader, Login, shown_url
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
 from hawkfish.services.media_cache import MEDIA, MediaCache, judge_medium
@@ -50,14 +50,7 @@ class MediaTasks:
         self._store = cache.store
         self._files = files
         self._secrets = secrets
-        settings = access.settings
-        self._downloader = Downloader(
-            DownloadLimits(
-                most_bytes=settings.media_max_bytes,
-                stall_seconds=settings.download_stall_seconds,
-                least_rate=settings.download_least_rate,
-            )
-        )
+        self._downloader = Downloader.of(access.settings, access.settings.media_max_bytes)
 
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""

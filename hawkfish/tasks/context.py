@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 PROGRESS_SECONDS = 0.25
 PROGRESS_STEP = 10  # an event tells of progress each time that so many per cent more are done
 RETRY_SECONDS = 0.5
+CANCELLED = "Cancelled by request."
 
 
 class ChildrenRunning(Exception):
@@ -168,7 +169,7 @@ class StepContext:
         if self._wishes.lost:
             raise LeaseLost(f"Lease {self.epoch} of task {self.task_id} is lost or late.", task=self.task_id)
         if self.abort_requested:
-            raise Aborted(self._wishes.reason or "Cancelled by request.")
+            raise Aborted(self._wishes.reason or CANCELLED)
 
     def sleep(self, seconds: float) -> None:
         """Waits between two looks at the world, and ends with `Aborted` as soon as an abort is requested."""
@@ -223,7 +224,7 @@ class StepContext:
         def write(uow: UnitOfWork) -> Task:
             uow.tasks.write_fenced(self.task_id, self.epoch)  # from here on no abort of this task passes us
             if self.error is None and uow.tasks.get(self.task_id).abort_requested:
-                raise Aborted(self._wishes.reason or "Cancelled by request.")
+                raise Aborted(self._wishes.reason or CANCELLED)
             return self._queue.submit(
                 uow, kind, **{**defaults, **submission}, parent=self.task, idempotency_key=f"child:{key}"
             )

@@ -11,7 +11,7 @@ import structlog
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.tasks import Task, TaskError, TaskState
 from hawkfish.errors import Aborted, HawkFishError, LeaseLost
-from hawkfish.tasks.context import ChildrenRunning, StepContext, Wishes, persist
+from hawkfish.tasks.context import CANCELLED, ChildrenRunning, StepContext, Wishes, persist
 from hawkfish.tasks.kinds import Result, Step, TaskKind
 from hawkfish.tasks.queue import TaskQueue, end_unsuccessfully
 
@@ -50,7 +50,7 @@ class Execution:
     def _forward(self, position: int, *, begun: bool) -> None:
         while (position := self._next(position)) < len(self._steps):
             if self._wishes.abort:
-                self._fail(position, Aborted(self._wishes.reason or "Cancelled by request."), begun=begun)
+                self._fail(position, Aborted(self._wishes.reason or CANCELLED), begun=begun)
                 return
             if self._wishes.pause or self._wishes.stopping:
                 self._give_back(TaskState.PAUSED if self._wishes.pause else TaskState.WAITING, step_begun=begun)
@@ -136,19 +136,26 @@ class Execution:
     # --- backward ------------------------------------------------------------------------------------------------
 
     def _fail(self, position: int, error: BaseException, *, begun: bool) -> None:
-        """Turns round; a step that may have begun is undone too."""
-        self._error = TaskError.of(error)
+        """Turns round; a step that may have begun is undone too.
+
+        A step that breaks off because an abort has taken away what it worked on is not what ended the task: the abort is.
+        """
         first = position if begun else position - 1
         waits = False
 
         def write(uow: UnitOfWork) -> None:
             nonlocal waits
+            uow.tasks.write_fenced(
+                self._task.id, self._task.epoch
+            )  # no abort is asked for between our look and our write
             task = uow.tasks.get(self._task.id)
+            reason = Aborted(task.abort_reason or CANCELLED) if task.abort_requested else error
+            self._error = TaskError.of(reason)
             values: dict[str, Any] = {
                 "undoing": True,
                 "position": first,
-                "error": asdict(self._error) if self._error is not None else None,
-                "message": str(error)[:2000] if isinstance(error, HawkFishError) else "Undoing after an error.",
+                "error": asdict(self._error),
+                "message": str(reason)[:2000] if isinstance(reason, HawkFishError) else "Undoing after an error.",
                 "undo_failures": 0,
             }
             for child in uow.tasks.children(task.id) if task.children_left else ():

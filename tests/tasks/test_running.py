@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hawkfish.domain.tasks import Limit, TaskLane, TaskState
-from hawkfish.errors import Aborted, BackendTimeout, Conflict, NotFound, QuotaExceeded
+from hawkfish.errors import Aborted, BackendTimeout, Conflict, HostUnavailable, NotFound, QuotaExceeded
 from hawkfish.tasks import Step, TaskRegistry
 from tests.tasks.conftest import QUICK
 
@@ -270,6 +270,23 @@ def test_abort_of_a_running_task_undoes_it(lab):
     assert task.state is TaskState.CANCELLED
     assert task.message == "Cancelled by anna."
     assert undone == ["two", "one"]
+
+
+def test_a_step_that_breaks_off_over_an_abort_ends_as_cancelled_whatever_it_says(lab):
+    """Who aborts a task may take away what it works on at the same moment, which its step may notice first."""
+    undone = []
+
+    def run(ctx):
+        lab.call("request_abort", ctx.task, reason="Cancelled by anna.")
+        raise HostUnavailable("The connection to host rack1 was closed; try again.", host="rack1")
+
+    lab.kind("act", Step(name="one", run=run, undo=lambda ctx: undone.append(ctx.error.name)))
+    with lab.worker():
+        task = lab.wait(lab.submit("act"))
+    assert task.state is TaskState.CANCELLED
+    assert task.message == "Cancelled by anna."
+    assert isinstance(task.error.revive(), Aborted)
+    assert undone == ["Aborted"]
 
 
 def test_a_passed_deadline_fails_the_task(lab):
