@@ -117,6 +117,7 @@ class InsertMedia(MediaCommand):
         parser.add_argument("url", metavar="URL", help="an http or https address")
         parser.add_argument("--user", metavar="NAME", help="what the server is told; the password is asked for")
         parser.add_argument("--password-stdin", action="store_true", help="read that password from standard input")
+        parser.add_argument("--sha256", metavar="DIGEST", help="what the content has to have")
         trust = parser.add_mutually_exclusive_group()
         trust.add_argument("--insecure", action="store_true", help="take any certificate from the server, from now on")
         trust.add_argument("--secure", action="store_true", help="have the server prove who it is again")
@@ -124,9 +125,11 @@ class InsertMedia(MediaCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
         """Inserts it."""
-        body = {"Image": parsed_args.url}
+        body: dict[str, Any] = {"Image": parsed_args.url}
         if parsed_args.user:
             body |= {"UserName": parsed_args.user, "Password": self._password(parsed_args)}
+        if parsed_args.sha256:
+            body["Oem"] = {"HawkFish": {"SHA256": parsed_args.sha256}}
         settings = {"VerifyCertificate": parsed_args.secure} if parsed_args.insecure or parsed_args.secure else None
         return self.change(parsed_args, "InsertMedia", body, settings=settings)
 

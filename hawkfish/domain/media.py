@@ -23,12 +23,14 @@ class MediaRequest:
         image: Its URL.
         user_name: What its server is told, with `password`.
         verify_certificate: Whether that server has to prove who it is; None as the drive says.
+        sha256: What the content must have, in hexadecimal; None where anything is taken.
     """
 
     image: str
     user_name: str | None = None
     password: str | None = field(default=None, repr=False)
     verify_certificate: bool | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,11 @@ class MediaView:
             return self._holds_ours or self.foreign is not None
         wanted, held = self.media.accepted, self.media.held
         return wanted is not None and held is not None and wanted.url == held.url and self._holds_ours
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the image of ours that is in the drive; None for none, and while another is on its way."""
+        return self.media.held_digest if self.inserted and self._holds_ours else None
 
     @property
     def foreign(self) -> str | None:

@@ -114,7 +114,7 @@ class MediaService:
             ):
                 return Accepted(system_id, task)
             uow.media.put_source(source)
-            task = self._submit_insert(uow, actor, view, source)
+            task = self._submit_insert(uow, actor, view, source, request.sha256)
             uow.media.write_drive(
                 media, expected_version, source_key=source.key, task_id=task.id, verify_certificate=verify
             )
@@ -124,9 +124,10 @@ class MediaService:
         return self._database.run(write)
 
     def _source_of(self, request: MediaRequest, *, verify: bool) -> MediaSource:
-        sealed, key = None, url_key(json.dumps([request.image, verify]))
+        asked = [request.image, verify, *([] if request.sha256 is None else [request.sha256])]
+        sealed, key = None, url_key(json.dumps(asked))
         if request.user_name is not None or request.password is not None:
-            login = [request.image, verify, request.user_name or "", request.password or ""]
+            login = [*asked, request.user_name or "", request.password or ""]
             sealed, key = self._secrets.seal(request.password or ""), self._secrets.fingerprint(json.dumps(login))
         return MediaSource(
             key=key,
@@ -136,7 +137,9 @@ class MediaService:
             verify_certificate=verify,
         )
 
-    def _submit_insert(self, uow: UnitOfWork, actor: Actor, view: MediaView, source: MediaSource) -> Task:
+    def _submit_insert(
+        self, uow: UnitOfWork, actor: Actor, view: MediaView, source: MediaSource, sha256: str | None
+    ) -> Task:
         """Fetched once for all who want it, copied once to each host: both are joined by whoever comes while they run."""
         queue, system = self._access.queue, view.system
         name, subject = image_name(source.url), f"media:{source.key}"
@@ -148,7 +151,7 @@ class MediaService:
             title=f"Fetch {name}"[:TITLE_LENGTH],
             actor=actor.user_name,
             subject=subject,
-            arguments=arguments,
+            arguments=arguments if sha256 is None else {**arguments, "sha256": sha256},
             locks=[subject],
             limits=[
                 Limit("media-fetches", FETCHES),

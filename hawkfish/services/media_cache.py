@@ -13,7 +13,7 @@ from hawkfish.domain.media import MediaContent, MediaSource
 from hawkfish.domain.tasks import Limit
 from hawkfish.errors import ImageRefused, StorageFull
 from hawkfish.services.access import Access
-from hawkfish.services.downloads import Validators
+from hawkfish.services.downloads import Validators, shown_url
 from hawkfish.services.image_store import ImageStore
 from hawkfish.services.images import remove_leftovers
 from hawkfish.services.media_order import CLEAN, MEDIA_KINDS
@@ -133,6 +133,25 @@ class MediaCache:
         for digest in sorted(files):
             self._remove_file(digest)
         self._database.run(lambda uow: uow.media.forget_sources(MEDIA_KINDS))
+
+
+def check_digest(digest: str | None, wanted: str | None, url: str) -> None:
+    """Refuses an image that is not the one that was meant.
+
+    Args:
+        digest: The SHA-256 that it has.
+        wanted: The one that it must have; None where anything is taken.
+        url: Where it comes from.
+
+    Raises:
+        ImageRefused: It has another.
+    """
+    if wanted is not None and digest != wanted:
+        raise ImageRefused(
+            f"{shown_url(url)} has the SHA-256 {digest}, and {wanted} was asked for: it is another image, or was changed on its "
+            "way. Find out which of both is right before you ask again.",
+            reason="wrong checksum",
+        )
 
 
 def judge_medium(path: Path, shown: str) -> int:

@@ -25,7 +25,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.downloads import Downloader, Login, shown_url
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
-from hawkfish.services.media_cache import MEDIA, MediaCache, judge_medium
+from hawkfish.services.media_cache import MEDIA, MediaCache, check_digest, judge_medium
 from hawkfish.services.media_files import MediaFiles
 from hawkfish.services.media_order import CLEAN, COPY, EJECT, FETCH, INSERT
 from hawkfish.services.power import machine_gone
@@ -112,6 +112,7 @@ class MediaTasks:
                 pause=ctx.sleep,
                 check=ctx.check,
             )
+        check_digest(source.digest if fetched is None else fetched.digest, ctx.arguments.get("sha256"), source.url)
         if fetched is None:
             return {"digest": source.digest}
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import pytest
@@ -46,13 +47,15 @@ def test_the_drive_is_found_from_the_system_and_from_its_manager(api: Api, syste
 
 def test_an_image_goes_in_and_comes_out(api: Api, server: FileServer, drive: str) -> None:
     server.plans["/a.iso"] = Plan(iso("a"))
-    url = server.url("/a.iso?token=1")
-    answer = act(api, drive, "InsertMedia", {"Image": url, "UserName": "ann", "Password": "Sesame-Street-17"})
+    url, oem = server.url("/a.iso?token=1"), {"HawkFish": {"SHA256": hashlib.sha256(iso("a")).hexdigest().upper()}}
+    body = {"Image": url, "UserName": "ann", "Password": "Sesame-Street-17", "Oem": oem}
+    answer = act(api, drive, "InsertMedia", body)
     assert answer.status_code == 204, answer.text
     shown = api.get(drive)
     assert shown.json["@odata.id"] == drive
     assert (shown.json["Image"], shown.json["ImageName"], shown.json["Inserted"]) == (url, "a.iso", True)
     assert (shown.json["ConnectedVia"], shown.json["TransferProtocolType"]) == ("URI", "HTTP")
+    assert shown.json["Oem"]["HawkFish"]["SHA256"] == hashlib.sha256(iso("a")).hexdigest()
     assert (shown.json["UserName"], shown.json["Password"], shown.json["WriteProtected"]) == ("ann", None, True)
     other = act(api, drive, "InsertMedia", {"Image": server.url("/b.iso")})
     assert other.status_code == 409
@@ -118,6 +121,8 @@ def test_a_server_has_to_prove_who_it_is_unless_the_drive_says_otherwise(api: Ap
         ({"Image": "http://server/x.iso", "WriteProtected": False}, "CD"),
         ({"Image": "http://server/x.iso", "Password": 7}, "string"),
         ({"Image": "http://server/x.iso", "Colour": "red"}, "Colour"),
+        ({"Image": "http://server/x.iso", "Oem": {"HawkFish": {"SHA256": "abc"}}}, "64 hexadecimal"),
+        ({"Image": "http://server/x.iso", "Oem": {"Other": {}}}, "Other"),
     ],
 )
 def test_what_is_not_taken_is_refused_by_name(api: Api, drive: str, body: dict, named: str) -> None:

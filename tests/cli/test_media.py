@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import httpx
@@ -23,6 +24,7 @@ def test_an_image_is_inserted_listed_and_ejected(hawkfish):
         url = server.url("/a.iso")
         done = hawkfish(
             *("media", "insert", "mediated", url, "--user", "ann", "--password-stdin", "-f", "json"),
+            *("--sha256", hashlib.sha256(iso("a")).hexdigest()),
             stdin="Sesame-17\n",
         )
         assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from pathlib import Path
 
@@ -232,6 +233,25 @@ def test_what_cannot_be_inserted_leaves_all_as_it_was(media, server, path, plan,
     assert media.shown(system) == (None, False)
     assert media.real(system) is None
     assert media.cached() == before
+
+
+def test_only_the_content_that_was_asked_for_is_inserted(installation, media, server, path):
+    right, wrong = hashlib.sha256(iso("right")).hexdigest(), hashlib.sha256(iso("wrong")).hexdigest()
+    server.plans[path] = Plan(iso("wrong"), etag='"1"')
+    system = installation.create()
+    before = media.cached()
+    error = installation.failed(media.insert(system, server.url(path), sha256=right))
+    assert isinstance(error, ImageRefused)
+    assert right in error.message
+    assert wrong in error.message
+    assert (media.shown(system), media.real(system), media.cached()) == ((None, False), None, before)
+    server.plans[path] = Plan(iso("right"), etag='"2"')
+    installation.done(media.insert(system, server.url(path), sha256=right))
+    assert (media.real(system), media.view(system).sha256) == (iso("right"), right)
+    installation.done(media.insert(system, server.url(path), sha256=right))
+    assert server.plans[path].sent == len(iso("right")), "unchanged, and still what was asked for"
+    assert isinstance(installation.failed(media.insert(system, server.url(path), sha256=wrong)), ImageRefused)
+    assert media.real(system) == iso("right")
 
 
 @pytest.mark.parametrize(

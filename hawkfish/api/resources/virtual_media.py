@@ -63,6 +63,7 @@ def media_document(view: MediaView, tree: str) -> Document:
             },
             "#VirtualMedia.EjectMedia": {"target": f"{address}/Actions/VirtualMedia.EjectMedia"},
         },
+        "Oem": {"HawkFish": {"@odata.type": "#HawkFishVirtualMedia.v1_0_0.VirtualMedia", "SHA256": view.sha256}},
     }
     return Document(body, view.media.version)
 

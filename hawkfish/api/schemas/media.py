@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from marshmallow import post_load
 
 from hawkfish import errors
-from hawkfish.api.schemas.base import ActionSchema, PatchSchema
-from hawkfish.api.schemas.fields import Choice, Secret, Text, Truth, refuse
+from hawkfish.api.schemas.base import ActionSchema, PatchSchema, StrictSchema
+from hawkfish.api.schemas.fields import Choice, Part, Secret, Text, Truth, refuse
 from hawkfish.domain.media import MediaRequest
 
 PROTOCOLS: Mapping[str, str] = MappingProxyType({"HTTP": "http", "HTTPS": "https"})
@@ -38,6 +38,18 @@ def _password(**options: Any) -> Secret:
     return Secret(data_key="Password", most=1024, pattern=_PRINTABLE, form="free of control characters", **options)
 
 
+class HawkFishMediaSchema(StrictSchema):
+    """The object `Oem.HawkFish` of an insertion."""
+
+    sha256 = Text(data_key="SHA256", pattern=r"[0-9a-fA-F]{64}", form="64 hexadecimal digits")
+
+
+class OemMediaSchema(StrictSchema):
+    """The object `Oem` of an insertion."""
+
+    hawkfish = Part(HawkFishMediaSchema, data_key="HawkFish")
+
+
 class InsertMediaSchema(ActionSchema):
     """The parameters of VirtualMedia.InsertMedia."""
 
@@ -50,6 +62,7 @@ class InsertMediaSchema(ActionSchema):
     protocol = Choice(PROTOCOLS, data_key="TransferProtocolType")
     user_name = _user_name()
     password = _password()
+    oem = Part(OemMediaSchema, data_key="Oem")
 
     @post_load
     def make(self, values: dict[str, Any], **_: Any) -> MediaRequest:
@@ -88,6 +101,7 @@ class VirtualMediaPatchSchema(PatchSchema):
     user_name = _user_name(allow_none=True)
     password = _password(allow_none=True)
     verify_certificate = Truth(data_key="VerifyCertificate")
+    oem = Part(OemMediaSchema, data_key="Oem")
 
     @post_load
     def make(self, values: dict[str, Any], **_: Any) -> MediaChange:
@@ -113,6 +127,7 @@ _OF_IMAGE = {
     "protocol": "TransferProtocolType",
     "user_name": "UserName",
     "password": "Password",
+    "oem": "Oem",
 }
 
 
@@ -132,9 +147,11 @@ def _request(values: Mapping[str, Any]) -> MediaRequest:
     if protocol is not None and scheme and protocol != scheme:
         rule = f"is not how {scheme}:// begins; leave it out"
         raise refuse(errors.PropertyConflict, "TransferProtocolType", rule, protocol.upper())
+    sha256 = values.get("oem", {}).get("hawkfish", {}).get("sha256")
     return MediaRequest(
         image=values["image"],
         user_name=values.get("user_name"),
         password=values.get("password"),
         verify_certificate=values.get("verify_certificate"),
+        sha256=None if sha256 is None else sha256.lower(),
     )

@@ -53,8 +53,8 @@ def _says(text: str) -> dict[str, Any]:
     return {"metadata": {"description": text}}
 
 
-def _text(text: str) -> fields.String:
-    return fields.String(**_says(text))
+def _text(text: str, **more: Any) -> fields.String:
+    return fields.String(**_says(text), **more)
 
 
 def _whole(text: str, **more: Any) -> fields.Integer:
@@ -454,6 +454,18 @@ class ShownBios(ShownSchema):
     CPUModels = _texts("The values that the attribute CpuModel takes on the system's host, the usual one first.")
 
 
+class ShownVirtualMedia(ShownSchema):
+    """What HawkFish says of a drive with a changeable medium beyond VirtualMedia."""
+
+    namespace = "HawkFishVirtualMedia"
+    type_name = "VirtualMedia"
+
+    SHA256 = _text(
+        "The SHA-256 of the image that is inserted. InsertMedia takes it as Oem/HawkFish/SHA256 and inserts no other content.",
+        allow_none=True,
+    )
+
+
 SHOWN: tuple[type[ShownSchema], ...] = (
     ShownAuditRecord,
     ShownDelivery,
@@ -470,6 +482,7 @@ SHOWN: tuple[type[ShownSchema], ...] = (
     ShownServiceRoot,
     ShownSystem,
     ShownTask,
+    ShownVirtualMedia,
 )
 COLLECTIONS = (
     "HawkFishAuditRecord",
