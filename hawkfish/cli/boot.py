@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TARGETS = {"disk": "Hdd", "cd": "Cd", "network": "Pxe", "usb": "Usb", "floppy": "Floppy", "none": "None"}
+REDFISH = {redfish.lower(): ours for ours, redfish in TARGETS.items()}
 MODES = {"uefi": "UEFI", "bios": "Legacy", "legacy": "Legacy"}
 
 
@@ -48,12 +49,16 @@ class SetBoot(BootCommand):
         """Adds the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "target", nargs="?", choices=list(TARGETS), help="what to start from; none for the normal order"
+            "target",
+            nargs="?",
+            type=_plain,
+            choices=list(TARGETS),
+            help="what to start from; none for the normal order",
         )
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument("--once", action="store_true", help="at the next start only (default)")
         choice.add_argument("--continuous", action="store_true", help="at every start")
-        parser.add_argument("--mode", choices=list(MODES), help="the firmware that starts it")
+        parser.add_argument("--mode", type=_plain, choices=list(MODES), help="the firmware that starts it")
         parser.add_argument(
             "--order",
             type=_references,
@@ -74,6 +79,11 @@ class SetBoot(BootCommand):
             boot["BootOrder"] = _whole_order(system, parsed_args.order)
         self.client.patch(address_of(system), {"Boot": boot}, wait=True)
         return BOOT_DETAILS, boot_details(self.client.get(address_of(system)))
+
+
+def _plain(text: str) -> str:
+    """A word of ours, also where it is given as Redfish spells it, such as Hdd or UEFI."""
+    return REDFISH.get(text.lower(), text.lower())
 
 
 def _references(text: str) -> list[str]:

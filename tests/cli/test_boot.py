@@ -27,6 +27,8 @@ def fake():
         ("cd --once", {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Cd"}),
         ("cd --continuous", {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": "Cd"}),
         ("none", {"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}),
+        ("Pxe", {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}),
+        ("--mode UEFI", {"BootSourceOverrideMode": "UEFI"}),
         ("--mode uefi", {"BootSourceOverrideMode": "UEFI"}),
         (
             "--mode bios --order nic2,Cd",
