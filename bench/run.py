@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import JSON_PREFIX, parser
 
-BENCHES = ("get_system", "reset", "tasks", "writing", "scale", "real_machine", "events")
+BENCHES = ("get_system", "reset", "tasks", "writing", "scale", "real_machine", "events", "media")
 LONGEST_SECONDS = 300
 
 

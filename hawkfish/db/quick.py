@@ -10,6 +10,7 @@ from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
+from hawkfish.db.repositories.task_statements import ENDED_AT
 from hawkfish.locks import native_local
 
 
@@ -42,6 +43,11 @@ class QuickReads:
         """As `SystemRepository.stamp`; None also where there is no answer."""
         row = self._one(_STAMP, {"system_id": system_id})
         return None if row is None else (row[0], row[1])
+
+    def task_runs(self, task_id: str) -> bool:
+        """Whether a task is there and has not ended; False also where there is no answer."""
+        row = self._one(ENDED_AT, {"of_task": task_id})
+        return row is not None and row.ended_at is None
 
     def _one(self, statement: Prepared, parameters: dict[str, str]) -> Any:
         if self._path is None:

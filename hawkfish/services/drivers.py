@@ -78,18 +78,18 @@ class DriverPool:
         with self._database.read() as uow:
             return uow.hosts.get(host_id)
 
-    def driver(self, host_id: UUID | str, *, even_if_down: bool = False) -> ComputeDriver:
+    def driver(self, host_or_id: Host | UUID | str, *, even_if_down: bool = False) -> ComputeDriver:
         """The host's driver, opened.
 
         Args:
-            host_id: The host.
+            host_or_id: The host; by its id it is read first.
             even_if_down: Whether to try one that is known to be Down; else nothing waits for it but its watcher.
 
         Raises:
             HostUnavailable: The host does not answer; the driver goes on trying.
             PluginError: There is no such driver, or it cannot be used here.
         """
-        host = self.host(host_id)
+        host = host_or_id if isinstance(host_or_id, Host) else self.host(host_or_id)
         if host.state is HostState.DOWN and not even_if_down:
             since = "" if host.state_changed_at is None else f" since {host.state_changed_at:%Y-%m-%d %H:%M:%S} UTC"
             raise HostUnavailable(
@@ -102,7 +102,7 @@ class DriverPool:
         return self.driver_of(host)
 
     def driver_of(self, host: Host) -> ComputeDriver:
-        """The same for a host that has been read already."""
+        """The same for a host that has been read already, Down or not."""
         connection = self._connection(host)
         if connection.opened:
             return connection.driver
@@ -181,7 +181,7 @@ class DriverPool:
     def pool_host(self, host_id: UUID) -> PoolHost:
         """A host as pools get it, for a pool that is none of the catalogue's and whose user keeps its calls apart."""
         host = self.host(host_id)
-        driver = self.driver(host_id)
+        driver = self.driver(host)
         can = frozenset() if host.facts is None else host.facts.capabilities
         bulk = ComputeCapability.BULK_VOLUMES in can
         return PoolHost(

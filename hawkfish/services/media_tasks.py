@@ -100,12 +100,11 @@ class MediaTasks:
 
     def _fetch(self, ctx: StepContext) -> Result:
         source = self._source(ctx)
-        ctx.progress(percent=0, message=f"Fetching {shown_url(source.url)}")
         with self._store.full_disk_told():
             fetched = self._downloader.fetch(
                 source.url,
                 self._store.partial(ctx.task_id),
-                self._teller(ctx),
+                self._teller(ctx, f"Fetching {shown_url(source.url)}"),
                 verify_certificate=source.verify_certificate,
                 login=self._login(source),
                 known=self._cache.known(source),
@@ -127,7 +126,7 @@ class MediaTasks:
             return None
         return Login(user_name=source.user_name, password=self._secrets.open(source.sealed_password))
 
-    def _teller(self, ctx: StepContext) -> Any:
+    def _teller(self, ctx: StepContext, message: str) -> Any:
         promised = 0
 
         def tell(done: int, total: int | None) -> None:
@@ -136,7 +135,8 @@ class MediaTasks:
             if (total or done) > promised:
                 promised = total or done + ROOM_STEP
                 self._cache.make_room(promised if total else done, done)
-            ctx.progress(percent=None if not total else min(99, done * 100 // total))
+            if done or total:  # a server that is asked whether its image has changed sends nothing, mostly
+                ctx.progress(percent=min(99, done * 100 // total) if total else None, message=message)
 
         return tell
 
@@ -179,7 +179,9 @@ class MediaTasks:
             uow.media.begin_copy(host_id, digest)
             return uow.media.content(digest)
 
-        content = self._database.run(begin)
+        with self._database.read() as uow:
+            copy = uow.media.copy(host_id, digest)
+        content = None if copy is not None and copy.ready else self._database.run(begin)
         if content is None and self._files.find(host_id, digest) is not None:
             return {"digest": digest, "copied": False}
         if content is None:  # somebody took it from the host

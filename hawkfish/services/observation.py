@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -15,7 +16,7 @@ from hawkfish import metrics
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
 from hawkfish.domain.machines import MachineObservation
-from hawkfish.domain.systems import System, SystemState
+from hawkfish.domain.systems import System
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
 from hawkfish.plugins.compute import offered_capabilities
 from hawkfish.services.drivers import DriverPool
@@ -124,31 +125,36 @@ class Observer:
             for system, machine in news:
                 uow.systems.observe(system, machine)
 
-    def machine(self, host_id: UUID, machine_id: UUID) -> bool:
-        """Looks at one machine of which something was reported; again if its record changed while it was looked at.
+    def machines(self, host_id: UUID, machine_ids: Collection[UUID]) -> bool:
+        """Looks at machines of which something was reported; again at those whose records changed while they were looked at.
 
         Returns:
-            False if its host did not answer, which is recorded.
+            False if their host did not answer, which is recorded.
         """
+        left = machine_ids
         for _ in range(LOOKS):
             with self._database.read() as uow:
-                # Thousands may be made at once, and each is reported: of those no more is read than that they are being made.
-                found = uow.systems.place_and_state(machine_id)
-                system = uow.systems.find(machine_id) if found == (host_id, SystemState.READY) else None
-            if system is None:
-                return True
+                # Thousands may be made at once, and each is reported: of those nothing is read.
+                systems = uow.systems.ready_on_host(host_id, left)
+                host = uow.hosts.get(host_id) if systems else None
+            if host is None:
+                break
             try:
-                machine = self._drivers.driver_of(self._drivers.host(host_id)).find_machine(machine_id)
+                driver = self._drivers.driver_of(host)
+                seen = [(system, driver.find_machine(system.id)) for system in systems]
             except (HostUnavailable, BackendTimeout) as error:
                 self.lost(host_id, error.message)
                 return False
-            if not _is_news(system, machine) or self._observe(system, machine):
+            news = [(system, machine) for system, machine in seen if _is_news(system, machine)]
+            left = self._database.run(partial(self._observe, news=news)) if news else ()
+            if not left:
                 break
         return True
 
-    def _observe(self, system: System, machine: MachineObservation | None) -> bool:
-        with self._writing() as uow:
-            return uow.systems.observe(system, machine)
+    def _observe(self, uow: UnitOfWork, *, news: Sequence[tuple[System, MachineObservation | None]]) -> list[UUID]:
+        """Records what was seen; gives the systems that were changed meanwhile."""
+        self._require(uow)
+        return [system.id for system, machine in news if not uow.systems.observe(system, machine)]
 
     def lost(self, host_id: UUID, reason: str) -> None:
         """Records that a host does not answer: first Suspect, and Down if that lasts. Its machines may well run on."""
@@ -179,9 +185,12 @@ class Observer:
     @contextmanager
     def _writing(self) -> Iterator[UnitOfWork]:
         with self._database.write() as uow:
-            if self._watch is not None:
-                uow.host_watches.require(self._watch)
+            self._require(uow)
             yield uow
+
+    def _require(self, uow: UnitOfWork) -> None:
+        if self._watch is not None:
+            uow.host_watches.require(self._watch)
 
 
 def _is_news(system: System, machine: MachineObservation | None) -> bool:

@@ -12,6 +12,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -132,7 +134,22 @@ def port_of(url: httpx.URL) -> int:
 
 
 def tls_context(verify: bool) -> ssl.SSLContext:
-    """How servers prove who they are; not at all without `verify`."""
+    """How servers prove who they are; not at all without `verify`.
+
+    Reading the certificates of all authorities takes longer than many a request, so that it is done again only when they change.
+    """
+    paths = ssl.get_default_verify_paths()
+    return _context(verify, tuple((path, _changed_at(path)) for path in (paths.cafile, paths.capath) if path))
+
+
+def _changed_at(path: str) -> int | None:
+    with contextlib.suppress(OSError):
+        return Path(path).stat().st_mtime_ns
+    return None
+
+
+@lru_cache(maxsize=4)
+def _context(verify: bool, _authorities: tuple[tuple[str, int | None], ...]) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False

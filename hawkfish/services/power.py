@@ -16,6 +16,7 @@ from uuid import UUID
 from hawkfish.config import Settings
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
+from hawkfish.domain.hosts import Host
 from hawkfish.domain.machines import MachineObservation, MachineStamp, PowerState, StartOptions
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
@@ -228,9 +229,9 @@ class PowerTasks:
         self, name: str, run: Action, *, before: tuple[Step, ...] = (), lane: TaskLane = TaskLane.NORMAL
     ) -> TaskKind:
         def act(ctx: StepContext) -> dict[str, Any]:
-            system = self._system(ctx)
+            system, host = self._read(ctx)
             # What cuts the power has a connection of its own, which may still work where nothing else does.
-            driver = self._drivers.driver(system.host_id, even_if_down=lane is TaskLane.URGENT)
+            driver = self._drivers.driver(host, even_if_down=lane is TaskLane.URGENT)
             ctx.check()
             acted = run(ctx, system, driver)
             machine, boot = acted.machine or driver.find_machine(system.id), acted.boot
@@ -252,12 +253,12 @@ class PowerTasks:
             on_failure=_end_badly,
         )
 
-    def _system(self, ctx: StepContext) -> System:
+    def _read(self, ctx: StepContext) -> tuple[System, Host]:
         with self._database.read() as uow:
             system = as_accepted(uow.systems.get(UUID(ctx.arguments["system_id"])), ctx.arguments)
             if ctx.task.kind in RAISES_POWER:
                 refuse_without_media(uow, system, ctx.arguments.get("media", ()))
-        return system
+            return system, uow.hosts.get(system.host_id)
 
     def _accepted_boot(self, ctx: StepContext) -> BootOverride:
         """The override as it was when the task was accepted; a `Once` that an earlier start has used since is no more."""
@@ -273,8 +274,8 @@ class PowerTasks:
 
     def _look(self, ctx: StepContext) -> dict[str, Any]:
         """Remembers the run before the start: whoever goes on after a crash can tell whether the start has happened."""
-        system = self._system(ctx)
-        machine = self._drivers.driver(system.host_id).find_machine(system.id)
+        system, host = self._read(ctx)
+        machine = self._drivers.driver(host).find_machine(system.id)
         if machine is None:
             raise machine_gone(system, "start")
         return {"run_id": machine.run_id}

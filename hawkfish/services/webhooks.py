@@ -13,9 +13,7 @@ import json
 import secrets
 import time
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import httpx
 
@@ -34,9 +32,6 @@ from hawkfish.services.outgoing import (
     tls_context,
 )
 from hawkfish.services.secret_box import SecretBox
-
-if TYPE_CHECKING:
-    import ssl
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  what every secret of Standard Webhooks begins with
 SECRET_BYTES = 32
@@ -108,7 +103,9 @@ class Webhooks:
             timeout = httpx.Timeout(self._seconds, connect=min(CONNECT_SECONDS, self._seconds))
             with (
                 Connection(check) as connection,
-                httpx.Client(verify=_tls(subscription.verify_certificate), timeout=timeout, trust_env=False) as client,
+                httpx.Client(
+                    verify=tls_context(subscription.verify_certificate), timeout=timeout, trust_env=False
+                ) as client,
             ):
                 request = build_request(
                     client, "POST", url, addresses[0], headers=headers, connection=connection, content=content
@@ -172,9 +169,3 @@ def sign(secret: str, identity: str, moment: int, content: bytes) -> str:
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
     message = f"{identity}.{moment}.".encode() + content
     return "v1," + base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode("ascii")
-
-
-@cache
-def _tls(verify: bool) -> ssl.SSLContext:
-    """Making one reads all certificates of the machine."""
-    return tls_context(verify)

@@ -205,11 +205,12 @@ class TaskQueue:
         end, pause = time.monotonic() + timeout, POLL_SECONDS
         with self._database.subscribe(task_channel(task_id)) as subscription:
             while True:
-                with self._database.read() as uow:
-                    task = uow.tasks.get(task_id)
                 left = end - time.monotonic()
-                if task.ended or left <= 0:
-                    return task
+                if left <= 0 or not self._database.quick.task_runs(task_id):
+                    with self._database.read() as uow:
+                        task = uow.tasks.get(task_id)
+                    if task.ended or left <= 0:
+                        return task
                 subscription.wait(min(pause, left))
                 pause = min(pause * POLL_GROWTH, LONGEST_POLL_SECONDS)
 

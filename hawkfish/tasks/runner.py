@@ -30,7 +30,9 @@ EXIT_LEASE_LOST = 75
 LANES = (TaskLane.URGENT, TaskLane.NORMAL)
 PURGE_SECONDS = 3600.0
 STANDING_FACTOR = 16
-GATHER_SECONDS = 0.005  # while tasks run, their ends are gathered for so long, to claim several in one transaction
+GATHER_SECONDS = (
+    0.01  # while several tasks run, their ends are gathered for so long, to claim several in one transaction
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,7 @@ class Runner:
                     self._turn(subscription)
                 except HawkFishError as error:
                     log.warning("worker.turn_failed", error=error.message)
-                if subscription.wait(self._pause()) and self._running:
+                if subscription.wait(self._pause()) and len(self._running) > 1:
                     stop.wait(GATHER_SECONDS)
             clean = self._drain()
         self._ended.set()

@@ -33,6 +33,9 @@ log = structlog.get_logger("hawkfish.watcher")
 LOOK_SECONDS = 2.0
 """Longest time between two looks at who is to watch what; a change of the hosts or of the workers wakes it at once."""
 EVENTS_KEPT = 10_000
+GATHER_SECONDS = 0.05
+"""For so long what a host reports is gathered, to be looked at and written down together."""
+MOST_TOGETHER = 500
 RETRY_SECONDS = 1.0
 END_SECONDS = 2.0
 """How long the end waits for looks at hosts that are under way."""
@@ -110,8 +113,27 @@ class HostWatcher:
             event = self._events.get(timeout=max(0.0, self._next_sweep - time.monotonic()))
         except queue.Empty:
             return
-        if not self._stopped.is_set():
-            self._handle(event)
+        about = self._gather(event)
+        if about and not self._stopped.is_set() and not self._observer.machines(self.host_id, about):
+            self._sweep_in(RETRY_SECONDS)
+
+    def _gather(self, event: MachineEvent | None) -> set[UUID]:
+        """The machines of which something is reported within a moment; what is not about machines is handled at once."""
+        about: set[UUID] = set()
+        if event is not None and event.machine_id is not None:
+            self._stopped.wait(GATHER_SECONDS)
+        for _ in range(MOST_TOGETHER):
+            if self._stopped.is_set():
+                break
+            if event is None or event.machine_id is None:
+                self._handle(event)
+            else:
+                about.add(event.machine_id)
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                break
+        return about
 
     def _measure_pools(self) -> None:
         """In a thread of its own, since storage that hangs says nothing about the host; one at a time."""
@@ -130,13 +152,11 @@ class HostWatcher:
         self._next_sweep = time.monotonic() + seconds
 
     def _handle(self, event: MachineEvent | None) -> None:
-        """Writes down what an event tells; a host that was lost is soon looked at anew, whether or not it reports again."""
+        """Takes what tells of a host as a whole; one that was lost is soon looked at anew, whether or not it reports again."""
         if event is None or event.kind is MachineEventKind.CONNECTION_RESTORED:
             self._sweep_in(0)
         elif event.kind is MachineEventKind.CONNECTION_LOST:
             self._observer.lost(self.host_id, event.detail or "the connection was lost")
-            self._sweep_in(RETRY_SECONDS)
-        elif event.machine_id is not None and not self._observer.machine(self.host_id, event.machine_id):
             self._sweep_in(RETRY_SECONDS)
 
 

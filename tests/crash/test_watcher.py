@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -34,8 +34,8 @@ class FailingObserver:
             raise KeyError(host_id)
         return True
 
-    def machine(self, host_id: UUID, machine_id: UUID) -> bool:
-        self.looks.append(machine_id)
+    def machines(self, host_id: UUID, machine_ids: Collection[UUID]) -> bool:
+        self.looks += machine_ids
         if len(self.looks) == 1:
             raise ZeroDivisionError
         return self.answers

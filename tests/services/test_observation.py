@@ -177,7 +177,7 @@ def test_looking_where_nothing_changed_changes_no_version(installation):
     observer = Observer(installation.application.database, installation.application.drivers)
     version = installation.get(system).version
     assert observer.sweep(system.host_id)
-    observer.machine(system.host_id, system.id)
+    observer.machines(system.host_id, [system.id])
     assert installation.get(system).version == version
 
 

@@ -16,7 +16,7 @@ from hawkfish.db.base import MOST_PARAMETERS, batched, changed_rows
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.paging import Columns, cut, entries, narrow, number, text, to_page, truth
-from hawkfish.db.prepared import Prepared
+from hawkfish.db.prepared import AnySelect, Prepared
 from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.db.repositories.system_rows import attachment_to_json, disks_of, interfaces_of, to_system
 from hawkfish.domain.machines import (
@@ -72,8 +72,9 @@ FIND = Prepared(
 HOST = Prepared(
     select(HOSTS.c.id, HOSTS.c.name, HOSTS.c.driver, HOSTS.c.facts).where(HOSTS.c.id == bindparam("host_id"))
 )
-PLACE_AND_STATE = Prepared(select(SYSTEMS.c.host_id, SYSTEMS.c.state).where(SYSTEMS.c.id == bindparam("system_id")))
-NAME_AND_PROJECT = Prepared(select(SYSTEMS.c.name, SYSTEMS.c.project).where(SYSTEMS.c.id == bindparam("system_id")))
+NAME_AND_PROJECT = Prepared(
+    select(SYSTEMS.c.id, SYSTEMS.c.name, SYSTEMS.c.project).where(SYSTEMS.c.id == bindparam("system_id"))
+)
 RECORDED = Prepared(select(SYSTEMS).where(SYSTEMS.c.id == bindparam("system_id")).with_for_update())
 
 
@@ -154,18 +155,22 @@ class SystemRepository:
         total = self.count(wanted.condition)
         return to_page(rows, wanted, total, lambda row: row.name_key, lambda found: [UUID(row.id) for row in found])
 
-    def place_and_state(self, system_id: UUID) -> tuple[UUID, SystemState] | None:
-        """The host of a system, and its state; None if there is none."""
-        row = PLACE_AND_STATE.row(self._uow.connection, {"system_id": str(system_id)})
-        return None if row is None else (UUID(row.host_id), row.state)
-
     def of_ids(self, ids: Collection[UUID]) -> list[System]:
         """Those of some systems that are there, by name."""
+        return self._of_ids(select(SYSTEMS), ids)
+
+    def ready_on_host(self, host_id: UUID, ids: Collection[UUID]) -> list[System]:
+        """Those of some systems that are on that host and READY, by name."""
+        return self._of_ids(
+            select(SYSTEMS).where(SYSTEMS.c.host_id == str(host_id), SYSTEMS.c.state == SystemState.READY), ids
+        )
+
+    def _of_ids(self, statement: AnySelect, ids: Collection[UUID]) -> list[System]:
         texts = [str(item) for item in ids]
         rows = [
             row
             for some in batched(texts, MOST_PARAMETERS)
-            for row in self._session.execute(select(SYSTEMS).where(SYSTEMS.c.id.in_(some)))
+            for row in self._session.execute(statement.where(SYSTEMS.c.id.in_(some)))
         ]
         return self._to_systems(sorted(rows, key=lambda row: row.name_key))
 
@@ -328,7 +333,7 @@ class SystemRepository:
         given = {"of_system": str(system.id), "power_transition": transition, "power_task_id": task.id}
         BEGIN_TRANSITION.change(self._uow.connection, given)
         if transition is not system.power_state and system.state is not SystemState.CREATING:
-            self.tell(POWER_MESSAGES[transition], system.id, system.name, actor=task.actor, task_id=task.id)
+            self._tell(system, POWER_MESSAGES[transition], system.name, actor=task.actor, task_id=task.id)
 
     def end_transition(self, system_id: UUID, task_id: str) -> None:
         """Ends what `begin_transition` began, unless a later task has taken over."""
@@ -432,14 +437,25 @@ class SystemRepository:
     ) -> None:
         """Writes down an event of a system; see `EventRepository.add`."""
         row = NAME_AND_PROJECT.row(self._uow.connection, {"system_id": str(system_id)})
+        self._tell(row, message, *arguments, actor=actor, task_id=task_id)
+
+    def _tell(
+        self,
+        system: System | Row[Any],
+        message: EventMessage,
+        *arguments: object,
+        actor: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        """The same of a system, or a row of one, that is at hand."""
         self._uow.events.add(
             message,
-            f"system:{system_id}",
+            f"system:{system.id}",
             *arguments,
             actor=actor,
             task_id=task_id,
-            project=row.project,
-            data={"name": row.name},
+            project=system.project,
+            data={"name": system.name},
         )
 
     def _tell_power(
@@ -459,9 +475,9 @@ class SystemRepository:
         if power is shown and (power is not PowerState.ON or same_run):
             return
         if shown is PowerState.PAUSED and power is PowerState.ON and same_run:
-            self.tell(RESOURCE_STATE_CHANGED, UUID(before.id), before.name, "Enabled")
+            self._tell(before, RESOURCE_STATE_CHANGED, before.name, "Enabled")
         else:
-            self.tell(POWER_MESSAGES[power], UUID(before.id), before.name)
+            self._tell(before, POWER_MESSAGES[power], before.name)
 
     # --- pictures ------------------------------------------------------------------------------------------------
 

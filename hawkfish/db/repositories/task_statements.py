@@ -30,6 +30,7 @@ LIMITS, HISTORY = cast("Table", TaskLimitRow.__table__), cast("Table", TaskHisto
 
 # The statements of every task, made once: making one takes longer than running it.
 BY_ID = Prepared(select(TASKS).where(TASKS.c.id == bindparam("of_task")))
+ENDED_AT = Prepared(select(TASKS.c.ended_at).where(TASKS.c.id == bindparam("of_task")))
 BY_JOIN_KEY = Prepared(select(TASKS).where(TASKS.c.join_key == bindparam("of_key")))
 _MINE, _OTHER, _OWNER = LOCKS.alias("mine"), LOCKS.alias("other"), TASKS.alias("owner")
 FOLLOWER = Prepared(
@@ -101,6 +102,18 @@ def fenced_update(columns: frozenset[str]) -> Prepared:
         )
         .values(**given, version=TASKS.c.version + 1)
         .returning(TASKS.c.children_left)
+    )
+
+
+@lru_cache(maxsize=16)
+def in_line(keys: int, kinds: tuple[str, ...]) -> Prepared:
+    """Tasks of some kinds that stand in line for one of so many keys (`key0`, ...), oldest first; see `TaskRepository.ahead`."""
+    stands = or_(*(LOCKS.c.key == bindparam(f"key{number}") for number in range(keys)))
+    return Prepared(
+        select(TASKS)
+        .where(or_(*(TASKS.c.kind == kind for kind in kinds)), TASKS.c.ended_at.is_(None))
+        .where(TASKS.c.id.in_(select(LOCKS.c.task_id).where(stands)))
+        .order_by(TASKS.c.number)
     )
 
 

@@ -49,6 +49,7 @@ from hawkfish.db.repositories.task_statements import (
     WISHES,
     claimable_now,
     fenced_update,
+    in_line,
 )
 from hawkfish.domain.messages import (
     TASK_ABORTED,
@@ -265,13 +266,9 @@ class TaskRepository:
         """Tasks of some kinds that run or wait in line for one of the keys, oldest first."""
         if not keys or not kinds:
             return []
-        statement = (
-            select(TASKS)
-            .where(TaskRow.kind.in_(kinds), TaskRow.ended_at.is_(None))
-            .where(exists().where(TaskLockRow.task_id == TaskRow.id, TaskLockRow.key.in_(keys)))
-            .order_by(TaskRow.number)
-        )
-        return [_to_task(row) for row in self._session.execute(statement)]
+        given = {f"key{number}": key for number, key in enumerate(keys)}
+        rows = in_line(len(given), tuple(kinds)).rows(self._uow.connection, given)
+        return [_to_task(row) for row in rows]
 
     # --- control -------------------------------------------------------------------------------------------------
 
