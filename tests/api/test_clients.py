@@ -39,6 +39,7 @@ def system(url: str) -> str:
         return str(found["Id"])
 
 
+@pytest.mark.slow
 def test_sushy_switches_a_system_on_and_off(url: str, system: str) -> None:
     import sushy
     from sushy import auth
@@ -67,6 +68,7 @@ def test_sushy_switches_a_system_on_and_off(url: str, system: str) -> None:
     root._conn.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["session", "basic"])
 def test_the_redfish_library_logs_in(url: str, system: str, method: str) -> None:
     import redfish
@@ -81,6 +83,7 @@ def test_the_redfish_library_logs_in(url: str, system: str, method: str) -> None
         client._session.close()
 
 
+@pytest.mark.slow
 def test_sushy_inspects_a_system(url: str, system: str) -> None:
     """What Ironic's inspection reads, by the means that it reads it with."""
     import sushy
@@ -113,6 +116,7 @@ def run_tool(url: str, name: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_redfish_utilities_list_parts_and_logs(url: str, system: str) -> None:
     inventory = run_tool(url, "rf_sys_inventory.py", "-details")
     for words in ("Processor: CPU1", "x86 CPU 2 Cores", "1024MB DRAM", "5GB OEM Drive", "SerialNumber: disk1-"):

@@ -16,6 +16,7 @@ from tests.api.installation import PASSWORD
 SYSTEMS = "/redfish/v1/Systems"
 
 
+@pytest.mark.slow
 def test_head_has_the_headers_of_get_and_no_body(client: httpx.Client) -> None:
     for path in ("/redfish/v1/", SYSTEMS):
         got, head = client.get(path), client.head(path)
@@ -25,11 +26,13 @@ def test_head_has_the_headers_of_get_and_no_body(client: httpx.Client) -> None:
             assert head.headers[name] == got.headers[name]
 
 
+@pytest.mark.slow
 def test_an_unknown_method_is_answered_by_the_application(client: httpx.Client) -> None:
     answer = client.request("FAKEMETHODFORTEST", "/redfish/v1/")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.slow
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(url: str, client: httpx.Client) -> None:
     address = urlsplit(url)
     token = client.post(
@@ -45,6 +48,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(url: str, client:
         assert b" 413 " in connection.recv(1000).splitlines()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2 * 1024 * 1024, 100 * 1024 * 1024])
 def test_a_chunked_body_without_end_is_refused(client: httpx.Client, size: int) -> None:
     def pieces() -> Iterator[bytes]:
@@ -59,12 +63,14 @@ def test_a_chunked_body_without_end_is_refused(client: httpx.Client, size: int) 
     assert answer.status_code == 413
 
 
+@pytest.mark.slow
 def test_a_small_chunked_body_is_read_whole(client: httpx.Client) -> None:
     answer = client.post(SYSTEMS, content=iter([b'{"Na', b'me": "a/b"}']), headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert "Name must be" in answer.text
 
 
+@pytest.mark.slow
 def test_a_slow_task_stops_nobody_else(client: httpx.Client, url: str) -> None:
     """Requests that wait for their tasks do not use up what answers the others."""
     made = [

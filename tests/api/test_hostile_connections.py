@@ -66,6 +66,7 @@ def healthy(url: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -93,6 +94,7 @@ def test_a_broken_request_is_refused_and_leaves_no_traceback_of_ours(served: tup
     assert "/hawkfish/api/" not in log.read_text("utf-8", "replace")
 
 
+@pytest.mark.slow
 def test_a_body_with_two_lengths_hides_no_second_request(served: tuple[str, Path]) -> None:
     url, _ = served
     hidden = b"GET /redfish HTTP/1.1\r\nHost: hidden\r\nConnection: close\r\n\r\n"
@@ -106,6 +108,7 @@ def test_a_body_with_two_lengths_hides_no_second_request(served: tuple[str, Path
         assert b'"v1"' not in answer, lengths
 
 
+@pytest.mark.slow
 def test_pipelined_requests_are_answered_one_by_one(served: tuple[str, Path]) -> None:
     url, _ = served
     request = b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -113,6 +116,7 @@ def test_pipelined_requests_are_answered_one_by_one(served: tuple[str, Path]) ->
     assert answer.count(b"HTTP/1.1 200") == 21
 
 
+@pytest.mark.slow
 def test_slow_clients_keep_nobody_waiting(served: tuple[str, Path]) -> None:
     url, _ = served
     with contextlib.ExitStack() as opened:
@@ -134,6 +138,7 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["closed", "reset"])
 def test_what_is_no_tls_leaves_no_traceback(served_tls: tuple[str, Path], end: str) -> None:
     url, log = served_tls
@@ -158,6 +163,7 @@ def test_what_is_no_tls_leaves_no_traceback(served_tls: tuple[str, Path], end: s
     assert "Traceback" not in log.read_text("utf-8", "replace")
 
 
+@pytest.mark.slow
 def test_clients_that_stop_in_the_middle_of_the_handshake_keep_nobody_waiting(served_tls: tuple[str, Path]) -> None:
     url, log = served_tls
     hello = client_hello()
@@ -170,6 +176,7 @@ def test_clients_that_stop_in_the_middle_of_the_handshake_keep_nobody_waiting(se
     assert "Traceback" not in log.read_text("utf-8", "replace")
 
 
+@pytest.mark.slow
 def test_who_says_nothing_or_not_enough_is_shown_the_door(served_tls: tuple[str, Path]) -> None:
     url, log = served_tls
     context = ssl.create_default_context()
@@ -214,6 +221,7 @@ def ended(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.slow
 def test_a_broken_request_within_tls_is_one_line_of_the_log(served_tls: tuple[str, Path]) -> None:
     url, log = served_tls
     context = ssl.create_default_context()

@@ -6,10 +6,12 @@ import threading
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.api.installation import PASSWORD, Api
 
 
+@pytest.mark.slow
 def test_a_session_that_was_ended_reads_nothing_more(client: httpx.Client, url: str) -> None:
     body = {"Name": "watched", "CPU": 1, "MemoryMiB": 256, "DiskGiB": 1}
     made = client.post("/redfish/v1/Systems", json=body)

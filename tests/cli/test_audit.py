@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from tests.cli.fake import Fake, ok, run
 
 AUDIT = "/redfish/v1/Oem/HawkFish/Audit"
 
 
+@pytest.mark.slow
 def test_the_newest_comes_first_and_refusals_are_found(hawkfish):
     assert hawkfish("systems", "create", "audited", "--memory", "64M").returncode == 0
     try:

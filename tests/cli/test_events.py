@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import httpx
+import pytest
 
 from hawkfish.testing.waiting import wait_until
 from tests.cli.fake import Fake, run
@@ -17,6 +18,7 @@ def rows(done):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_subscription_is_made_tried_looked_at_and_removed(hawkfish):
     with Receiver() as receiver:
         made = rows(hawkfish("subscriptions", "create", receiver.url, "--event-context", "mine", "-f", "json"))
@@ -39,6 +41,7 @@ def test_a_subscription_is_made_tried_looked_at_and_removed(hawkfish):
     assert identity not in hawkfish("subscriptions", "ls", "-f", "json").stdout
 
 
+@pytest.mark.slow
 def test_events_are_shown_as_they_happen_and_afterwards(hawkfish):
     command = [hawkfish.program, "events", "tail", "--json", "--count", "2", "--type", "HawkFishProfile"]
     with subprocess.Popen(command, env=hawkfish.variables, stdout=subprocess.PIPE, text=True) as tail:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_file_is_uploaded_and_a_system_is_made_from_it_by_a_profile(hawkfish, home):
     body = b"content of a disk " * 200_000
     (home / "disk.img").write_bytes(body)
@@ -35,6 +38,7 @@ def test_a_file_is_uploaded_and_a_system_is_made_from_it_by_a_profile(hawkfish, 
     assert hawkfish("images", "prune").returncode == 0
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_refused_leaves_no_image(hawkfish, home):
     (home / "odd.img").write_bytes(b"\x1f\x8b\x08 gzip")
     done = hawkfish("images", "add", "odd", "odd.img")

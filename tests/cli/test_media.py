@@ -16,6 +16,7 @@ from .fake import MONITOR, SYSTEM_PATH, Fake, ok, run, system, task
 DRIVE = f"{SYSTEM_PATH}/VirtualMedia/Cd"
 
 
+@pytest.mark.slow
 def test_an_image_is_inserted_listed_and_ejected(hawkfish):
     made = hawkfish("systems", "create", "mediated", "--memory", "64M", "--cpus", "1")
     assert made.returncode == 0, made.stderr

@@ -32,6 +32,7 @@ def user(hawkfish):
     hawkfish("users", "rm", "ci", "--yes")
 
 
+@pytest.mark.slow
 def test_a_user_is_made_and_logs_in(hawkfish, service, user):
     assert {key: user[key] for key in USERS} == {
         "Name": "ci",
@@ -47,6 +48,7 @@ def test_a_user_is_made_and_logs_in(hawkfish, service, user):
     assert "Password" not in json.loads(hawkfish("users", "show", "ci", "-f", "json").stdout)
 
 
+@pytest.mark.slow
 def test_users_change_their_own_passwords_only(hawkfish, service, user):
     done = run(
         service, "ci", user["Password"], "users", "passwd", "ci", "--password-stdin", stdin="Nine-Quiet-Owls-44\n"
@@ -59,6 +61,7 @@ def test_users_change_their_own_passwords_only(hawkfish, service, user):
     assert run(service, "ci", made.stdout.strip(), "users", "show", "ci").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_user_is_disabled_renamed_and_removed(hawkfish, service, user):
     changed = hawkfish("users", "set", "ci", "--disable", "--role", "ReadOnly", "-f", "json")
     assert (json.loads(changed.stdout)["Role"], json.loads(changed.stdout)["Enabled"]) == ("ReadOnly", False)
@@ -70,6 +73,7 @@ def test_a_user_is_disabled_renamed_and_removed(hawkfish, service, user):
     assert hawkfish("users", "show", "robot").returncode == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "stdin", "said"),
     [

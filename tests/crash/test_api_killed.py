@@ -14,6 +14,8 @@ from hawkfish.errors import AlreadyExists, Conflict
 from tests.crash.conftest import IMAGE
 from tests.support.service import Service, new_system
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = ("committed", "returned")
 KEYS = (None, "a-key-of-the-client")
 

@@ -22,6 +22,8 @@ from hawkfish.testing.waiting import wait_until
 from tests.crash.conftest import URI
 from tests.support.service import Service, SimulatorProcess, new_system
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = itertools.count(1)
 
 
@@ -154,7 +156,6 @@ def test_a_worker_killed_under_force_off_and_on_ends_off(service: Service, simul
     assert service.remains() == []
 
 
-@pytest.mark.slow
 def test_power_ends_as_the_last_request_wants(service: Service) -> None:
     """Whatever is asked in whatever order and pace, the last accepted request decides, and nothing is left."""
     system = make(service)

@@ -19,6 +19,8 @@ from hawkfish.worker.watcher import HostWatcher
 from tests.crash.conftest import URI
 from tests.support.service import Service, new_system
 
+pytestmark = pytest.mark.slow
+
 
 class FailingObserver:
     """Fails in ways that nobody expects, and counts."""

@@ -28,6 +28,8 @@ from hawkfish.worker.watcher import share
 from tests.support.postgresql import TEMPLATE, PostgresqlServer
 from tests.support.service import Service, new_system
 
+pytestmark = pytest.mark.slow
+
 HOSTS = 5
 LEASE = 2.0
 SIMULATED = "boot_seconds=0.1&shutdown_seconds=0.1"

@@ -181,6 +181,7 @@ def test_upgrade_makes_what_the_models_say_and_downgrade_takes_it_away(empty_dat
     assert empty_database.check().ok
 
 
+@pytest.mark.slow
 def test_several_that_upgrade_at_once_do_not_collide(empty_database):
     url = empty_database.url.render_as_string(hide_password=False)
     program = f"from hawkfish.db import Database; d = Database({url!r}); d.upgrade(); assert d.check().ok; d.close()"

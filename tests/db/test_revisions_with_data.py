@@ -41,6 +41,7 @@ def counts(database):
         return uow.accounts.count(), uow.tasks.count()
 
 
+@pytest.mark.slow
 def test_each_revision_can_be_taken_back_and_made_again_with_data_in_it(used_database):
     before = counts(used_database)
     with used_database._schema_connection() as connection:
@@ -60,6 +61,7 @@ def test_each_revision_can_be_taken_back_and_made_again_with_data_in_it(used_dat
     assert used_database.check().ok
 
 
+@pytest.mark.slow
 def test_without_images_and_profiles_what_was_made_of_them_stays(used_database):
     with used_database.read() as uow:
         before = uow.systems.get("node1")

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.docs.blocks import ROOT
 
 
+@pytest.mark.slow
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     words = ["-q", "-W", "--keep-going", "-b", "html", "-d", tmp_path / "doctrees", "docs", tmp_path / "html"]
     builder = Path(sys.executable).with_name("sphinx-build")

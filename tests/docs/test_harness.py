@@ -17,6 +17,7 @@ def block(kind, text, **more):
     return Block("docs/page.md", 1, kind, text, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -35,6 +36,7 @@ def test_a_wrong_command_is_found(reader, text):
         reader.follow(block("console", text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -49,6 +51,7 @@ def test_a_right_command_is_not(reader, text):
     reader.follow(block("console", text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
@@ -68,6 +71,7 @@ def test_other_blocks_that_are_wrong_are_found(reader, kind, text):
         reader.follow(block(kind, text))
 
 
+@pytest.mark.slow
 def test_the_blocks_of_python_are_one_program_with_its_output(reader):
     reader.follow(block("python", "number = 6\n"))
     reader.follow(block("python", "print(number * 7)\n"))

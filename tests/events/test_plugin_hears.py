@@ -56,6 +56,7 @@ def start_worker(folder, database_url, site):
     return process
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_worker_is_killed_between_commit_and_dispatch(database_url, tmp_path, site):
     folder = tmp_path / "data"
     folder.mkdir()

@@ -131,6 +131,7 @@ def machines(draw):
     )
 
 
+@pytest.mark.slow
 @given(machines())
 def test_what_is_built_is_read_back(machine):
     assert MachineXml.parse(machine.build()) == machine

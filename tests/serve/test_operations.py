@@ -27,6 +27,7 @@ def metrics(service):
     return dict(re.findall(r"^([a-z_]+(?:\{[^}]*\})?) ([0-9.e+-]+)$", answer.text, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_health_and_readiness_need_no_login(service):
     assert service.get("/healthz").json() == {"status": "ok"}
     answer = service.get("/readyz")
@@ -34,6 +35,7 @@ def test_health_and_readiness_need_no_login(service):
     assert answer.json()["checks"] == {"database": "ok", "schema": "ok", "worker": "ok"}
 
 
+@pytest.mark.slow
 def test_a_service_without_a_worker_is_not_ready_and_says_so(service):
     (worker,) = processes_of(service.data_dir)["worker"]
     os.kill(worker, signal.SIGSTOP)
@@ -47,6 +49,7 @@ def test_a_service_without_a_worker_is_not_ready_and_says_so(service):
     until(lambda: service.get("/readyz").status_code == 200, 30, "a new worker")
 
 
+@pytest.mark.slow
 def test_metrics_take_a_login_and_count_what_happened_in_all_processes(service):
     assert service.get("/metrics").status_code == 401
     before = metrics(service)
@@ -67,6 +70,7 @@ def test_metrics_take_a_login_and_count_what_happened_in_all_processes(service):
     assert systems[0]["@odata.id"].rpartition("/")[2] not in str(metrics(service)), "an id would be a series of its own"
 
 
+@pytest.mark.slow
 def test_unknown_addresses_make_one_series(service):
     for number in range(3):
         service.get(f"/redfish/v1/nothing/{number}", auth=service.login)
@@ -75,6 +79,7 @@ def test_unknown_addresses_make_one_series(service):
     assert any('route="none"' in name for name in metrics(service))
 
 
+@pytest.mark.slow
 def test_systemd_is_told_of_the_start_and_the_end(tmp_path):
     address = tmp_path / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

@@ -284,6 +284,7 @@ threading.Event().wait()
 """
 
 
+@pytest.mark.slow
 def test_a_delivery_in_which_the_worker_is_killed_is_made_again_in_order(application, receiver):
     subscribe(application, receiver)
     happen(application, 1, 2)

@@ -106,6 +106,7 @@ def bench(database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> 
             application.close()
 
 
+@pytest.mark.slow
 def test_a_creation_is_whole_or_leaves_nothing(bench):
     calls = []
     for fault in every_failure(errors=(timed_out, broken)):

@@ -167,6 +167,7 @@ def test_a_system_that_is_being_made_keeps_its_image_although_it_is_deleted_and_
     assert copies(installation, host.name) == set()
 
 
+@pytest.mark.slow
 def test_creating_and_pruning_at_once_never_fail_each_other(installation):
     host = installation.host()
     body = content(installation)

@@ -123,6 +123,7 @@ def everything(installation):
     return ids, whole, partial
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plan", "error", "told"),
     [

@@ -109,6 +109,7 @@ def test_what_was_accepted_reads_back_at_once_and_power_waits_for_it(installatio
     assert media.real(system) == iso()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
 def test_no_start_goes_without_the_image_that_was_accepted_before_it(installation, media, server, path, reset_type):
     gate = threading.Event()
@@ -201,6 +202,7 @@ def test_a_login_is_used_and_kept_nowhere(installation, media, server, path):
     assert not any("Sesame" in repr(task) for task in tasks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plan", "reason"),
     [

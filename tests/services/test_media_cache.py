@@ -55,6 +55,7 @@ def there(installation):
     return tuple("".join(sorted(path.read_bytes()[32808:32809].decode() for path in found)) for found in files)
 
 
+@pytest.mark.slow
 def test_what_was_not_used_for_longest_goes_and_never_what_is_inserted(small, server):
     systems = [small.create(disks=()) for _ in range(2)]
     first, second = systems

@@ -124,6 +124,7 @@ def machine(template: Path) -> type[RuleBasedStateMachine]:
     return Recognition
 
 
+@pytest.mark.slow
 def test_whatever_happens_in_between(sqlite_template: Path) -> None:
     run_state_machine_as_test(
         machine(sqlite_template),

@@ -213,6 +213,7 @@ def test_a_creation_that_fails_gives_its_room_back(installation):
         installation.get(accepted)
 
 
+@pytest.mark.slow
 def test_whatever_is_asked_for_at_once_the_host_never_gives_more_than_it_has(installation):
     host = installation.host("memory_mib=1000&cpus=8")
     limit(installation, host, vcpu_overcommit=1)
@@ -239,6 +240,7 @@ def test_whatever_is_asked_for_at_once_the_host_never_gives_more_than_it_has(ins
     assert sum(system.memory_mib for system in recorded) == after.given.memory_mib, "nothing is held any more"
 
 
+@pytest.mark.slow
 def test_two_api_processes_that_place_at_once_never_give_more_than_there_is(installation):
     """Each has its own connections, as two processes do; what keeps them apart is the database alone."""
     ours = installation.application
@@ -262,6 +264,7 @@ def test_two_api_processes_that_place_at_once_never_give_more_than_there_is(inst
         installation.done(item)
 
 
+@pytest.mark.slow
 def test_the_copy_that_disks_are_cloned_from_takes_room_once(installation):
     host = installation.host()
 
@@ -283,6 +286,7 @@ def test_the_copy_that_disks_are_cloned_from_takes_room_once(installation):
     assert given() == 3 * MIB * len(systems)
 
 
+@pytest.mark.slow
 def test_sizes_of_pools_are_seen_anew_by_the_sweep(installation):
     host = installation.host()
     (pool,) = room(installation, host).pools

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 PROGRAM = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, gevent
@@ -84,14 +86,17 @@ def wait_in(mode: str, lab, database_url: str) -> None:
     assert float(longest_gap) < 0.3, "the hub was blocked"
 
 
+@pytest.mark.slow
 def test_a_greenlet_is_woken_and_the_hub_is_free_meanwhile(lab, database_url):
     wait_in("greenlet", lab, database_url)
 
 
+@pytest.mark.slow
 def test_a_thread_of_geventspool_is_woken(lab, database_url):
     wait_in("pool", lab, database_url)
 
 
+@pytest.mark.slow
 def test_signals_come_whatever_thread_has_asked_for_them_first(database):
     command = [sys.executable, "-c", SIGNALS, database.url.render_as_string(hide_password=False)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
@@ -104,6 +109,7 @@ def test_signals_come_whatever_thread_has_asked_for_them_first(database):
             waiter.kill()
 
 
+@pytest.mark.slow
 def test_what_threads_of_geventspool_share_has_locks_of_the_operating_system(database_url):
     # Of two such threads that want one of gevent's locks the second may never be woken: a request was then never answered.
     told = subprocess.run(

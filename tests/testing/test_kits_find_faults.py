@@ -42,6 +42,7 @@ def run_kit(pytester, template, broken, *tests):
     return pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "--tb=native", *chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kit", "fault"), [(kit, fault) for kit in KITS for fault in KITS[kit][2]])
 def test_the_kit_fails_where_the_fault_is(pytester, kit, fault):
     template, _, faults = KITS[kit]
@@ -50,6 +51,7 @@ def test_the_kit_fails_where_the_fault_is(pytester, kit, fault):
     assert outcomes.get("failed", 0) >= 1, outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kit", KITS)
 def test_the_same_tests_pass_on_what_is_whole(pytester, kit):
     template, whole, faults = KITS[kit]
@@ -57,6 +59,7 @@ def test_the_same_tests_pass_on_what_is_whole(pytester, kit):
     run_kit(pytester, template, whole, *sorted(tests)).assert_outcomes(passed=len(tests))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "contract", "fixture"),
     [
