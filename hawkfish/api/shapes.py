@@ -45,6 +45,23 @@ def shape_collection(document: Document, members: Sequence[Document], query: Que
     return _render(body, document, Query(expand=query.expand))
 
 
+def is_joined(query: Query) -> bool:
+    """Whether a collection is wanted with its members as they are, nothing left out and nothing more in them."""
+    return query.expand is not None and query.expand.others and query.expand.levels == 1 and not query.select
+
+
+def join_collection(document: Document, members: Iterable[bytes]) -> Rendered:
+    """The same as `shape_collection` of members that are ready bytes.
+
+    Args:
+        document: The collection without members.
+        members: What a GET of each shows.
+    """
+    before, brackets, after = dump(document.full()).partition(b'"Members":[')
+    content = b"".join((before, brackets, b",".join(members), after))
+    return Rendered(content, f'"{digest(content)}"', described_by(document.body["@odata.type"]))
+
+
 def _render(body: dict[str, Any], document: Document, query: Query) -> Rendered:
     if query.select:
         body = select(body, query.select)

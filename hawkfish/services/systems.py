@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,18 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
         self._access.authorize(actor, "systems.read")
         with self._database.read() as uow:
             return uow.systems.references(wanted)
+
+    def stamps(self, actor: Actor, wanted: PageRequest = EVERYTHING) -> Page[tuple[UUID, tuple[int, int]]]:
+        """The same with the stamp of each."""
+        self._access.authorize(actor, "systems.read")
+        with self._database.read() as uow:
+            return uow.systems.stamps(wanted)
+
+    def of_ids(self, actor: Actor, ids: Collection[UUID]) -> list[System]:
+        """Those of some systems that are there, by name."""
+        self._access.authorize(actor, "systems.read")
+        with self._database.read() as uow:
+            return uow.systems.of_ids(ids)
 
     def get(self, actor: Actor, id_or_name: UUID | str) -> System:
         """One system, by its id or its name.

@@ -252,6 +252,18 @@ def test_an_expanded_answer_has_an_etag_that_changes_with_what_is_in_it(api: Api
     api.finish(api.patch(systems["page-b"]["@odata.id"], {"AssetTag": "tag-page-b"}))
 
 
+def test_whole_members_are_what_a_get_of_each_shows_whatever_was_asked_before(
+    api: Api, systems: dict[str, Any]
+) -> None:
+    address = f"{SYSTEMS}?$filter={MINE}&$expand=."
+    for tag in ("first", "second"):
+        changed = systems["page-c"]["@odata.id"]
+        assert api.patch(changed, json={"AssetTag": tag}).status_code == 200
+        members = get(api, address)["Members"]
+        assert members == [get(api, systems[name]["@odata.id"]) for name in NAMES]
+        assert members[2]["AssetTag"] == tag
+
+
 def test_expand_has_a_limit(api: Api, systems: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hawkfish.api.shapes.MOST_READS", 5)
     answer = api.get(SYSTEMS, query_string="$expand=*($levels=2)")

@@ -16,7 +16,7 @@ from hawkfish.api.filters import Fields, translate
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
 from hawkfish.api.queries import Query, next_link
-from hawkfish.api.shapes import shape_collection
+from hawkfish.api.shapes import is_joined, join_collection, shape_collection
 from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.pages import Key, Page, PageRequest
@@ -131,25 +131,33 @@ class Collection(Resource, Generic[T]):
                 return
         check_place(query.after, self.key_type)
         head = Head(path, self.kind, self.title, self.actions)
-        if query.expand is not None and query.expand.others:
+        if is_joined(query):
+            ready = offload(self.rendered, actor, query, address)
+            send_rendered(req, resp, join_collection(collection_document(head, ready, [], query), ready.items))
+        elif query.expand is not None and query.expand.others:
             send_members(req, resp, head, offload(self._whole, actor, query, address))
         else:
             page = offload(self._links, actor, query, address)
             send(req, resp, collection_document(head, page, [link(path, item) for item in page.items], query))
 
+    def rendered(self, actor: Actor, query: Query, address: Address) -> Page[bytes]:
+        """What a GET of each member of the page shows."""
+        page = self._whole(actor, query, address)
+        return Page(items=[item.render()[0] for item in page.items], total=page.total, next_after=page.next_after)
+
     def _whole(self, actor: Actor, query: Query, address: Address) -> Page[Document]:
-        page = self._filtered(self.page, actor, query, address) or self._sifted(actor, query, address)
+        page = self.filtered(self.page, actor, query, address) or self._sifted(actor, query, address)
         documents = [self.document(item) for item in page.items]
         return Page(items=documents, total=page.total, next_after=page.next_after)
 
     def _links(self, actor: Actor, query: Query, address: Address) -> Page[Any]:
-        page = self._filtered(self.references, actor, query, address)
+        page = self.filtered(self.references, actor, query, address)
         if page is None:
             sifted = self._sifted(actor, query, address)
             page = replace(sifted, items=[self.identity(item) for item in sifted.items])
         return page
 
-    def _filtered(
+    def filtered(
         self, read: Callable[..., Page[Any]], actor: Actor, query: Query, address: Address
     ) -> Page[Any] | None:
         """The page, where the database can tell which members meet the condition."""

@@ -10,7 +10,7 @@ from hawkfish.api import links
 from hawkfish.api.accepted import idempotency_key, settle
 from hawkfish.api.documents import Document, RenderedCache, dump, expected_version, send, send_rendered
 from hawkfish.api.offload import offload
-from hawkfish.api.queries import read_number
+from hawkfish.api.queries import Query, read_number
 from hawkfish.api.resources.base import Address, Collection, Resource
 from hawkfish.api.resources.systems_body import (
     SYSTEM_FIELDS,
@@ -53,9 +53,29 @@ class SystemCollectionResource(CollectionOfSystems):
 
     fields = SYSTEM_FIELDS
 
+    def __init__(self, application: Application) -> None:
+        super().__init__(application)
+        self._cache = RenderedCache()
+
     def document(self, item: System) -> Document:
         """One system."""
         return system_document(item)
+
+    def rendered(self, actor: Actor, query: Query, address: Address) -> Page[bytes]:
+        """As a GET of each keeps it, where it was not changed since."""
+        page = self.filtered(self._stamps, actor, query, address)
+        if page is None:
+            return super().rendered(actor, query, address)
+        ready = {system_id: self._cache.get(str(system_id), stamp) for system_id, stamp in page.items}
+        stamps = dict(page.items)
+        missing = [system_id for system_id, found in ready.items() if found is None]
+        for system in self.application.systems.of_ids(actor, missing) if missing else ():
+            ready[system.id] = self._cache.put(str(system.id), stamps[system.id], system_document(system))
+        items = [found.content for found in ready.values() if found is not None]  # without those just deleted
+        return Page(items=items, total=page.total, next_after=page.next_after)
+
+    def _stamps(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[tuple[UUID, tuple[int, int]]]:
+        return self.application.systems.stamps(actor, wanted)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Makes a system, or says where it would go."""

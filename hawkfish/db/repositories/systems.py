@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Row, Table, Update, bindparam, case, delete, func, insert, or_, select, update
@@ -47,6 +47,8 @@ from hawkfish.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
     from hawkfish.db.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 MACHINE_GONE = "The machine of {system.name} is no longer defined on {system.host_name}; define it there again, or delete the system."
 SYSTEMS = cast("Table", SystemRow.__table__)
@@ -150,10 +152,23 @@ class SystemRepository:
 
     def references(self, wanted: PageRequest) -> Page[UUID]:
         """Ids of systems in the order of their names; what a collection shows."""
-        statement = narrow(self._uow, select(SystemRow.id, SystemRow.name_key), wanted.condition, COLUMNS)
-        rows = self._session.execute(cut(statement, wanted, SystemRow.name_key)).all()
-        total = self.count(wanted.condition)
-        return to_page(rows, wanted, total, lambda row: row.name_key, lambda found: [UUID(row.id) for row in found])
+        return self._narrow_page(wanted, (), lambda found: [UUID(row.id) for row in found])
+
+    def stamps(self, wanted: PageRequest) -> Page[tuple[UUID, tuple[int, int]]]:
+        """The same with what `stamp` gives of each."""
+        versions = (SystemRow.version, _of_host(HostRow.version).label("host_version"))
+        return self._narrow_page(
+            wanted, versions, lambda found: [(UUID(row.id), (row.version, row.host_version)) for row in found]
+        )
+
+    def _narrow_page(
+        self, wanted: PageRequest, more: Sequence[Any], values: Callable[[Sequence[Row[Any]]], list[T]]
+    ) -> Page[T]:
+        """A page of the ids of systems, and of a few more columns."""
+        columns = select(SystemRow.id, SystemRow.name_key, *more)
+        statement = cut(narrow(self._uow, columns, wanted.condition, COLUMNS), wanted, SystemRow.name_key)
+        rows = self._session.execute(statement).all()
+        return to_page(rows, wanted, self.count(wanted.condition), lambda row: row.name_key, values)
 
     def of_ids(self, ids: Collection[UUID]) -> list[System]:
         """Those of some systems that are there, by name."""
