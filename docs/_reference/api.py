@@ -48,6 +48,7 @@ VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     (r".*/HawkFishSystem\.Screenshot", {"POST": "systems.screenshot"}),
     (r".*/Screenshots/[^/]+", {"GET": "systems.screenshot"}),
     (r".*/SerialLog", {"GET": "systems.serial_log"}),
+    (r".*/Storage/[^/]+/Volumes", {"POST": "volumes.create"}),
     (r".*/Bios(/Settings)?", {"GET": "systems.read", "PATCH": "bios.update"}),
     (r".*/Bios\.ResetBios", {"POST": "bios.reset"}),
     (r".*/SecureBoot", {"GET": "systems.read", "PATCH": "secure_boot.update"}),

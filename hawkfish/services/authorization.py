@@ -50,6 +50,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "media.insert": _COMPONENTS,
         "media.eject": _COMPONENTS,
         "media.update": _COMPONENTS,
+        "volumes.create": _COMPONENTS,
         "bios.update": _COMPONENTS,
         "bios.reset": _COMPONENTS,
         "secure_boot.update": _COMPONENTS,

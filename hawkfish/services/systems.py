@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
@@ -12,7 +12,7 @@ from hawkfish.domain.machines import PowerState
 from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
 from hawkfish.domain.systems import System, SystemChanges, SystemState
-from hawkfish.errors import Conflict, PreconditionFailed, PropertyOutOfRange
+from hawkfish.errors import Conflict, NotSupported, PreconditionFailed, PropertyOutOfRange
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
 from hawkfish.services.boot import changed_boot
@@ -138,6 +138,23 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
             return Accepted(system_id, task)
 
         return self._database.run(write)
+
+    @notes_refusals("volumes.create")
+    def create_volume(self, actor: Actor, system_id: UUID) -> NoReturn:
+        """Tells why a system's storage gets no RAID volume; profiles of Redfish want that it can be asked for.
+
+        Raises:
+            NotFound: There is no such system.
+            NotSupported: Always: no driver has RAID.
+        """
+        self._access.authorize(actor, "volumes.create", subject_of(system_id))
+        with self._database.read() as uow:
+            system = uow.systems.get(system_id)
+        raise NotSupported(
+            f"The storage of {system.name} has no RAID, and so no volumes: its controllers say so in SupportedRAIDTypes. Give a "
+            "system the disks that it needs when it is made (Disks).",
+            operation="VolumeCollection.Create",
+        )
 
     # --- deleting ------------------------------------------------------------------------------------------------
 

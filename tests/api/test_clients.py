@@ -15,9 +15,17 @@ from sqlalchemy import select
 from hawkfish.db import Database
 from hawkfish.db.models.systems import SystemRow
 from hawkfish.domain.hosts import HostState
+from tests.api.conformance import BASIC, BOTH, INTEROP, PROTOCOL, SERVICE, SESSION, SILENT, SIMULATED, tell
 from tests.api.installation import GIB, PASSWORD, installation
 from tests.api.live import gunicorn
-from tests.api.validators import ABSENT, PROGRAMS, REDFISH, run_protocol_validator, run_service_validator
+from tests.api.validators import (
+    ABSENT,
+    PROGRAMS,
+    REDFISH,
+    run_interop_validator,
+    run_protocol_validator,
+    run_service_validator,
+)
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -36,6 +44,10 @@ def system(url: str) -> str:
         monitor = answer.headers["Location"]
         until(lambda: client.get(monitor).status_code != 202)
         found = client.get("/redfish/v1/Systems/for-clients", follow_redirects=True).json()
+        # A system without secure boot, for the validators to look at.
+        by_bios = {"Name": "for-clients-too", "CPU": 1, "MemoryMiB": 512, "DiskGiB": 1, "Firmware": "BIOS"}
+        other = client.post("/redfish/v1/Systems", json=by_bios).headers["Location"]
+        until(lambda: client.get(other).status_code != 202)
         return str(found["Id"])
 
 
@@ -129,15 +141,22 @@ def test_the_redfish_utilities_list_parts_and_logs(url: str, system: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
-@pytest.mark.parametrize("authentication", ["Session", "Basic"])
-def test_the_service_validator_finds_nothing(tls_url: str, system: str, tmp_path: Path, authentication: str) -> None:
-    run_service_validator(tls_url, tmp_path, authentication, includes=system)
+@pytest.mark.parametrize("login", [SESSION, BASIC])
+def test_the_service_validator_finds_nothing(tls_url: str, system: str, tmp_path: Path, login: str) -> None:
+    tell((SERVICE, SIMULATED, login), run_service_validator(tls_url, tmp_path, login, includes=system))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
+@pytest.mark.parametrize("login", [SESSION, BASIC])
+def test_ironics_profile_is_met(tls_url: str, system: str, tmp_path: Path, login: str) -> None:
+    tell((INTEROP, SIMULATED, login), run_interop_validator(tls_url, tmp_path, login, includes=system))
 
 
 @pytest.mark.slow
 def test_the_protocol_validator_finds_nothing(tls_url: str, system: str, tmp_path: Path) -> None:
     assert system
-    run_protocol_validator(tls_url, tmp_path)
+    tell((PROTOCOL, SIMULATED, BOTH), run_protocol_validator(tls_url, tmp_path))
 
 
 @pytest.mark.slow
@@ -160,7 +179,7 @@ def test_the_service_validator_finds_nothing_where_a_host_is_silent(tmp_path: Pa
         row.observed = {**row.observed, "vcpus": 7}
     database.close()
     with gunicorn(data_dir, tls=True) as address:
-        log = run_service_validator(address, tmp_path, "Session", includes=made["Id"])
+        verdict = run_service_validator(address, tmp_path, SESSION, includes=made["Id"])
     shown = (
         "/Oem/HawkFish/Observed",
         "/Oem/HawkFish/ObservedAt",
@@ -168,4 +187,5 @@ def test_the_service_validator_finds_nothing_where_a_host_is_silent(tmp_path: Pa
         "/Actions/#HawkFishHost.Forget/target",
     )
     for path in shown:
-        assert f"PASS - {path}" in log, path
+        assert f"PASS - {path}" in verdict.log, path
+    tell((SERVICE, SILENT, SESSION), verdict)

@@ -12,9 +12,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hawkfish.testing.waiting import wait_until
+from tests.api.conformance import BASIC, BOTH, INTEROP, LIBVIRT, PROTOCOL, SERVICE, SESSION, tell
 from tests.api.installation import Api, add_libvirt_host, opened, prepare, running_worker
 from tests.api.live import gunicorn
-from tests.api.validators import ABSENT, REDFISH, run_service_validator
+from tests.api.validators import (
+    ABSENT,
+    REDFISH,
+    run_interop_validator,
+    run_protocol_validator,
+    run_service_validator,
+)
 from tests.support.libvirt_host import LibvirtHostBed
 
 pytestmark = pytest.mark.needs_libvirt
@@ -62,6 +69,15 @@ def system(real: Api) -> Iterator[dict[str, Any]]:
     made: dict[str, Any] = answer.json
     yield made
     real.finish(real.post(f"{made['@odata.id']}/Actions/ComputerSystem.Reset", {"ResetType": "ForceOff"}))
+    assert real.finish(real.delete(made["@odata.id"])).status_code == 204
+
+
+@pytest.fixture(scope="module")
+def judged(real: Api, system: dict[str, Any]) -> Iterator[str]:
+    """The id of a system with UEFI, which is off, beside the guest that runs by BIOS: the validators look at both."""
+    assert system
+    made = real.system("judged", Firmware="UEFI")
+    yield str(made["Id"])
     assert real.finish(real.delete(made["@odata.id"])).status_code == 204
 
 
@@ -128,8 +144,19 @@ def test_the_guest_sees_the_same(real: Api, system: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
-@pytest.mark.parametrize("authentication", ["Session", "Basic"])
-def test_the_service_validator_finds_nothing(
-    tls_url: str, system: dict[str, Any], tmp_path: Path, authentication: str
-) -> None:
-    run_service_validator(tls_url, tmp_path, authentication, includes=system["Id"])
+@pytest.mark.parametrize("login", [SESSION, BASIC])
+def test_the_service_validator_finds_nothing(tls_url: str, judged: str, tmp_path: Path, login: str) -> None:
+    tell((SERVICE, LIBVIRT, login), run_service_validator(tls_url, tmp_path, login, includes=judged))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REDFISH.is_dir(), reason=ABSENT)
+@pytest.mark.parametrize("login", [SESSION, BASIC])
+def test_ironics_profile_is_met(tls_url: str, judged: str, tmp_path: Path, login: str) -> None:
+    tell((INTEROP, LIBVIRT, login), run_interop_validator(tls_url, tmp_path, login, includes=judged))
+
+
+@pytest.mark.slow
+def test_the_protocol_validator_finds_nothing(tls_url: str, judged: str, tmp_path: Path) -> None:
+    assert judged
+    tell((PROTOCOL, LIBVIRT, BOTH), run_protocol_validator(tls_url, tmp_path))

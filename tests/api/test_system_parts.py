@@ -170,14 +170,15 @@ def test_all_answer_alike(api: Api, system: dict[str, Any], part: str) -> None:
     address = f"{system['@odata.id']}/{part}"
     answer = api.get(address)
     assert answer.status_code == 200
-    assert answer.headers["Allow"] == "GET, HEAD"
+    taken = ["GET", "HEAD", *(["POST"] if part.endswith("/Volumes") else [])]
+    assert answer.headers["Allow"] == ", ".join(taken)
     assert answer.json["@odata.type"].removeprefix("#").rpartition(".")[0] in answer.headers["Link"]
     head = api.call("HEAD", address)
     assert (head.status_code, head.content, head.headers["ETag"]) == (200, b"", answer.headers["ETag"])
     assert api.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
-    for method in ("POST", "PATCH", "PUT", "DELETE"):
+    for method in {"POST", "PATCH", "PUT", "DELETE"} - set(taken):
         refused = api.call(method, address, {})
-        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+        assert (refused.status_code, refused.headers["Allow"]) == (405, ", ".join(taken))
     by_name = api.get(f"{SYSTEMS}/{system['Name']}/{part}")
     assert (by_name.status_code, by_name.headers["Location"]) == (307, address)
     assert api.anonymous().get(address).status_code == 401
@@ -246,3 +247,15 @@ def test_parts_of_a_system_whose_host_is_lost_say_so(
     lost = replace(api.application.systems.get(SYSTEM_ACTOR, system["Id"]), stale=True)
     for document in documents(lost):
         assert document.body["Status"] == {"State": "UnavailableOffline", "Health": "Warning"}
+
+
+def test_a_raid_volume_is_asked_for_in_vain_and_told_why(api: Api, system: dict[str, Any]) -> None:
+    address = f"{system['@odata.id']}/Storage/virtio"
+    assert api.get(f"{address}/Controllers/1").json["SupportedRAIDTypes"] == []
+    refused = api.post(f"{address}/Volumes", {"RAIDType": "RAID1", "CapacityBytes": GIB})
+    assert refused.status_code == 400
+    assert "no RAID" in refused.json["error"]["message"]
+    assert members(api, f"{address}/Volumes") == []
+    assert api.post(f"{system['@odata.id']}/Storage/scsi/Volumes", {}).status_code == 404
+    log = api.get(f"/redfish/v1/Managers/{system['Id']}/LogServices/Audit/Entries").json["Members"]
+    assert any("volumes.create" in entry["Message"] for entry in log)

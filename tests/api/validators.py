@@ -1,4 +1,8 @@
-"""DMTF's validators, run as programs against a served API; what they need offline is found by HF_REDFISH_DATA."""
+"""DMTF's validators, run as programs against a served API; what they need offline is found by HF_REDFISH_DATA.
+
+Each must find nothing, warn of nothing and leave out nothing but what is known here with its reason; `tests.api.conformance`
+writes all of it to docs/conformance.md.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hawkfish.api import schema_files
@@ -14,16 +19,51 @@ from tests.api.installation import PASSWORD
 
 REDFISH = Path(os.environ.get("HF_REDFISH_DATA") or Path(__file__).parents[3] / "shared" / "redfish")
 ABSENT = "DMTF's schema files are missing; set HF_REDFISH_DATA"
+PROFILE = REDFISH / "profiles" / "OpenStackIronicProfile.v1_2_0.json"
 PROGRAMS = Path(sys.executable).parent
 TRUST = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 """Variables that would make the validators refuse our own certificate, whatever they are told."""
 
 LEAST_CHECKED = 500
-WARNINGS: dict[str, str] = {
-    r"^/VirtualMedia \(\[Link to: /redfish/v1/Managers/[^/]+/VirtualMedia\]\): Deprecated Property": "older clients look there",
-    r"^/@odata.id \(/redfish/v1/Managers/[^/]+/VirtualMedia(/Cd)?\): Deprecated URI": "older clients look there",
+TYPES = {
+    *("AccountService", "AttributeRegistry", "Bios", "BootOption", "Chassis", "ComputerSystem", "Drive"),
+    *("EthernetInterface", "EventDestinationCollection", "EventService", "HawkFishAuditRecord", "HawkFishHost"),
+    *("HawkFishImageCollection", "HawkFishPlugin", "HawkFishPool", "HawkFishProfileCollection", "JsonSchemaFile"),
+    *("LogEntry", "LogService", "Manager", "ManagerAccount", "ManagerNetworkProtocol", "Memory", "MessageRegistry"),
+    *("MessageRegistryFile", "Processor", "Role", "SecureBoot", "ServiceRoot", "SessionCollection", "SessionService"),
+    *("Storage", "StorageController", "Task", "TaskService", "VirtualMedia", "VolumeCollection"),
 }
-"""What the service validator warns of, each with the reason why it stays."""
+"""Types of resources that the service validator looks at in every run, at least."""
+
+OLDER_CLIENTS = "it is deprecated in favour of the system's, and older clients look there"
+WARNINGS = {
+    "Manager: the property VirtualMedia": (
+        r"^/VirtualMedia \(\[Link to: /redfish/v1/Managers/[^/]+/VirtualMedia\]\): Deprecated Property",
+        OLDER_CLIENTS,
+    ),
+    "VirtualMedia and its collection: the address below the manager": (
+        r"^/@odata.id \(/redfish/v1/Managers/[^/]+/VirtualMedia(/Cd)?\): Deprecated URI",
+        OLDER_CLIENTS,
+    ),
+}
+"""What the service validator warns of: how it says so, and the reason why it stays."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a validator has found, beyond that nothing failed; the names are those of its own.
+
+    Attributes:
+        log: Everything that it has written down.
+        passed: How much it has found to be right.
+        warnings: What it warns of.
+        untested: What it could not look at.
+    """
+
+    log: str
+    passed: int
+    warnings: frozenset[str]
+    untested: frozenset[str]
 
 
 def _run(command: list[str], seconds: float) -> str:
@@ -37,8 +77,10 @@ def _run(command: list[str], seconds: float) -> str:
 # --- the service validator -------------------------------------------------------------------------------------------
 
 
-def run_service_validator(url: str, folder: Path, authentication: str, *, includes: str, seconds: float = 280.0) -> str:
-    """Runs the service validator, which must find nothing, and warn of nothing that is not known. Gives its log.
+def run_service_validator(
+    url: str, folder: Path, authentication: str, *, includes: str, seconds: float = 280.0
+) -> Verdict:
+    """Runs the service validator, which must find nothing, and warn of nothing that is not known.
 
     Args:
         url: Address of the API.
@@ -57,14 +99,15 @@ def run_service_validator(url: str, folder: Path, authentication: str, *, includ
         ],
         seconds,
     )
-    totals = re.search(r"\|\s+(\d+)\s+\|\s+(\d+)\s+\|\s+(\d+)\s+\|\s+(\d+)\s+\|", output)
-    assert totals is not None, output[-4000:]
-    log = "\n".join(file.read_text("utf-8") for file in (folder / "logs").rglob("*.log"))
-    passed, failed = int(totals[1]), int(totals[3])
-    failures = re.findall(r"FAIL - .*", log)
-    assert (failed, failures) == (0, [])
-    assert {warning for warning in re.findall(r"WARN - (.*)", log) if not _known(warning)} == set()
-    assert passed > LEAST_CHECKED
+    log = _log_of(folder / "logs")
+    found = _judged(output, log)
+    known = {name: pattern for name, (pattern, _) in WARNINGS.items()}
+    named = {warning: _name_of(warning, known) for warning in re.findall(r"WARN - (.*)", log)}
+    assert {warning for warning, name in named.items() if name is None} == set()
+    assert found.passed > LEAST_CHECKED
+    # All that is left out is what the service does not have and need not have.
+    assert {reason for _, reason in _skipped(log)} == {"Skip: The property is not present."}
+    assert set(re.findall(r"PASS - /@odata.type \(#(\w+)", log)) >= TYPES
     # What stands under Oem is judged, too.
     for looked_at in (
         f"Validating /redfish/v1/Chassis/{includes}/Drives",
@@ -72,11 +115,28 @@ def run_service_validator(url: str, folder: Path, authentication: str, *, includ
         "PASS - /Facts",
     ):
         assert looked_at in log
-    return log
+    return Verdict(log, found.passed, frozenset(name for name in named.values() if name), frozenset())
 
 
-def _known(warning: str) -> bool:
-    return any(re.search(pattern, warning) for pattern in WARNINGS)
+def _log_of(folder: Path) -> str:
+    return "\n".join(file.read_text("utf-8") for file in folder.rglob("*.log"))
+
+
+def _judged(output: str, log: str) -> Verdict:
+    """The totals that a validator prints; nothing may have failed."""
+    totals = re.search(r"\|\s+(\d+)\s+\|\s+(\d+)\s+\|\s+(\d+)\s+\|\s+(\d+)\s+\|", output)
+    assert totals is not None, output[-4000:]
+    assert (int(totals[3]), re.findall(r"FAIL - .*", log)) == (0, [])
+    return Verdict(log, int(totals[1]), frozenset(), frozenset())
+
+
+def _skipped(log: str) -> list[tuple[str, str]]:
+    """What was left out, and why."""
+    return re.findall(r"SKIP - (.+?) \([^)]*\): (.*)", log)
+
+
+def _name_of(warning: str, known: dict[str, str]) -> str | None:
+    return next((name for name, pattern in known.items() if re.search(pattern, warning)), None)
 
 
 def _gather_schemas(folder: Path) -> None:
@@ -136,7 +196,7 @@ NOT_TESTED = {
 """Assertions of the protocol validator that find nothing, or not everything, to look at; each with the reason."""
 
 
-def run_protocol_validator(url: str, folder: Path, seconds: float = 280.0) -> None:
+def run_protocol_validator(url: str, folder: Path, seconds: float = 280.0) -> Verdict:
     """Runs the protocol validator, which must find nothing, and leave out nothing but what is known to be left out.
 
     Args:
@@ -158,5 +218,62 @@ def run_protocol_validator(url: str, folder: Path, seconds: float = 280.0) -> No
     found = {outcome: [row for row in rows if row["Result"] == outcome] for outcome in ("PASS", "FAIL", "WARN")}
     assert found["FAIL"] + found["WARN"] == []
     assert len({row["Assertion"] for row in found["PASS"]}) > LEAST_ASSERTIONS
-    untested = {row["Assertion"] for row in rows if row["Result"] not in found}
+    untested = frozenset(row["Assertion"] for row in rows if row["Result"] not in found)
     assert untested == set(NOT_TESTED), untested ^ set(NOT_TESTED)
+    return Verdict(output, len(found["PASS"]), frozenset(), untested)
+
+
+# --- the interop validator -------------------------------------------------------------------------------------------
+
+_ONLY_READS = "this validator never writes"
+_NO_SENSORS = "optional; a virtual machine has no sensors, and none are made up"
+NOT_IN_PROFILE = {
+    "/@Redfish.Settings/ETag": "optional; what was applied is told by Time and Messages, and no ETag of that moment is kept",
+    "/@Redfish.Settings/Messages": "optional; there when a start has applied settings",
+    "/BiosVersion": "optional; the version of a guest's firmware is not known before it runs",
+    "/Boot/BootSourceOverrideEnabled (Write)": _ONLY_READS,
+    "/Boot/BootSourceOverrideMode (Write)": _ONLY_READS,
+    "/Boot/BootSourceOverrideTarget (Write)": _ONLY_READS,
+    "/Image (Write)": _ONLY_READS,
+    "/IndicatorLED": "optional; there is no lamp",
+    "/Inserted (Write)": _ONLY_READS,
+    "/Power": _NO_SENSORS,
+    "/SecureBoot": "optional; a system that starts by BIOS has none, and one that does is among those that are judged",
+    "/SecureBootEnable (Write)": _ONLY_READS,
+    "/SimpleStorage": "optional; Storage tells more",
+    "/TaskService": "optional; the profile names it so, and Redfish's service root has it as Tasks",
+    "/Thermal": _NO_SENSORS,
+    "/UpdateService": "optional; firmware is the host's",
+    "/WriteProtected (Write)": _ONLY_READS,
+}
+"""What the interop validator does not test of Ironic's profile; each with the reason."""
+
+
+def run_interop_validator(
+    url: str, folder: Path, authentication: str, *, includes: str, seconds: float = 120
+) -> Verdict:
+    """Runs the interop validator with Ironic's profile; it must find nothing, and leave out nothing but what is known.
+
+    Args:
+        url: Address of the API.
+        folder: An empty folder.
+        authentication: Session or Basic.
+        includes: The id of a system that it must have looked at.
+        seconds: How long it may take.
+    """
+    output = _run(
+        [
+            *(str(PROGRAMS / "rf_interop_validator"), "--rhost", url, "--user", "admin", "--password", PASSWORD),
+            *("--authtype", authentication, "--logdir", str(folder / "logs"), str(PROFILE)),
+        ],
+        seconds,
+    )
+    log = _log_of(folder / "logs")
+    found = _judged(output, log)
+    assert re.findall(r"WARN - .*", log) == []
+    assert f"Validating /redfish/v1/Systems/{includes}/SecureBoot" in log
+    for looked_at in ("Boot/BootSourceOverrideTarget", "VirtualMedia", "Actions/#VirtualMedia.InsertMedia", "Bios"):
+        assert f"PASS - /{looked_at}" in log, looked_at
+    untested = frozenset(name for name, _ in _skipped(log))
+    assert untested == set(NOT_IN_PROFILE), untested ^ set(NOT_IN_PROFILE)
+    return Verdict(log, found.passed, frozenset(), untested)

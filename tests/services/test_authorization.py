@@ -42,7 +42,7 @@ OPERATES = {
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
     *("systems.serial_log", "tasks.cancel", "media.insert", "media.eject", "media.update"),
     *("bios.update", "bios.reset", "secure_boot.update", "secure_boot.reset_keys"),
-    *("events.submit_test", "subscriptions.create"),
+    *("events.submit_test", "subscriptions.create", "volumes.create"),
 }
 OWN_ONLY = {
     *("accounts.read", "accounts.change_password", "sessions.read", "sessions.delete"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import falcon
@@ -190,12 +190,14 @@ class Head:
         kind: Name of its type.
         title: Its Name.
         actions: What can be done with it, by names.
+        more: What else it says of itself.
     """
 
     path: str
     kind: str
     title: str
     actions: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def collection_document(head: Head, page: Page[Any], members: list[dict[str, Any]], query: Query) -> Document:
@@ -213,6 +215,7 @@ def collection_document(head: Head, page: Page[Any], members: list[dict[str, Any
         "Name": head.title,
         "Members@odata.count": page.total,
         "Members": members,
+        **head.more,
     }
     if head.actions:
         named = {name: f"{head.kind}.{name}" for name in head.actions}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import falcon
@@ -21,11 +22,13 @@ class PartCollection(SystemPart):
     Attributes:
         kind: Name of its type, such as `ProcessorCollection`.
         title: Its Name.
+        more: What else it says of itself.
     """
 
     collection = True
     kind: ClassVar[str]
     title: ClassVar[str]
+    more: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     @staticmethod
     @abstractmethod
@@ -47,7 +50,7 @@ class PartCollection(SystemPart):
         send_members(
             req,
             resp,
-            Head(req.path, self.kind, self.title),
+            Head(req.path, self.kind, self.title, more=self.more),
             paged(found, query.page, lambda item: places[_address(item)]),
         )
 

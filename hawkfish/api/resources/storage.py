@@ -1,18 +1,22 @@
 """Storage of systems: one subsystem for each bus that disks hang on, with its controller and its drives.
 
 Drives stand below the chassis, where the newest schema of Drive wants them; their addresses below Storage are deprecated.
-There is no RAID, so the collections of volumes are empty. A drive's SerialNumber is the one that the guest reads from it
+There is no RAID, so the collections of volumes are empty and stay so. A drive's SerialNumber is the one that the guest reads from it
 (`/dev/disk/by-id` ends with it), so that a disk found here is found there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+import falcon
 
 from hawkfish.api import links
 from hawkfish.api.documents import Document
 from hawkfish.api.links import link
+from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import not_none
 from hawkfish.api.resources.parts import PartCollection, PartResource, find_part, references
 from hawkfish.api.resources.systems_body import status_of
@@ -74,6 +78,8 @@ def _controller_body(system: System, bus: DiskBus) -> dict[str, Any]:
         "Id": CONTROLLER,
         "Name": f"{TITLES[bus]} controller",
         "SupportedDeviceProtocols": [PROTOCOLS[bus]],
+        # None: what asks for a RAID volume need not try.
+        "SupportedRAIDTypes": [],
         "Status": status_of(system),
     }
 
@@ -164,12 +170,30 @@ class DriveResource(PartResource):
 
 
 class VolumeCollectionResource(StoragePartCollection):
-    """The RAID volumes of a storage subsystem: none."""
+    """The RAID volumes of a storage subsystem: none.
+
+    Ironic's profile wants it to take POST and to say when that is done. It is answered at once: with the reason why there is no RAID.
+    """
 
     kind = "VolumeCollection"
     title = "Volumes"
+    more = MappingProxyType(
+        {
+            "@Redfish.OperationApplyTimeSupport": {
+                "@odata.type": "#Settings.v1_4_0.OperationApplyTimeSupport",
+                "SupportedValues": ["Immediate"],
+            }
+        }
+    )
 
     @staticmethod
     def documents(_: System) -> list[Document]:
         """None."""
         return []
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str, **_: Any) -> None:  # noqa: ARG002
+        """Tells why no RAID volume can be made."""
+        self.read(req)
+        system = self.find(req, system_id)
+        self.check_parent(system, req.path)
+        offload(self.application.systems.create_volume, req.context.actor, system.id)
