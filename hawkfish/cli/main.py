@@ -105,7 +105,7 @@ class HawkFishApp(App):
         self.options, rest = self.parser.parse_known_args(argv)
         try:
             return self._run(rest)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EOFError):  # Ctrl-D where something was asked
             self.stderr.write("hawkfish: interrupted\n")
             return ExitCode.INTERRUPTED
         except BrokenPipeError:

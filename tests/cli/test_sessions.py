@@ -166,3 +166,12 @@ def test_a_write_bound_to_what_was_read_is_not_repeated_blindly():
     log_in(fake)
     assert run(fake, "systems", "set", "web1", "--label", "a=b").code == 6
     assert len(fake.sent("PATCH", SYSTEM_PATH)) == 1
+
+
+def test_an_end_of_input_where_a_password_is_asked_for_is_an_interruption(monkeypatch):
+    def ended(_):
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ended)
+    done = run(Fake(), "--url", URL, "login", terminal=True)
+    assert (done.code, done.err) == (130, "hawkfish: interrupted\n")

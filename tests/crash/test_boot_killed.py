@@ -1,10 +1,13 @@
-"""A worker killed at every point of a start that brings other firmware about and uses an override once."""
+"""A worker killed at every point of a start that brings other firmware and another set-up about, and uses an override once."""
 
 from __future__ import annotations
+
+import itertools
 
 import pytest
 
 from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.bios import CPU_MODEL
 from hawkfish.domain.machines import BootDevice, Firmware, PowerState
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemChanges
 from hawkfish.domain.tasks import Task, TaskState
@@ -17,7 +20,10 @@ pytestmark = pytest.mark.slow
 
 
 class ChangedStart:
-    """Starts one system again and again, each time with the other firmware, and from the network once."""
+    """Starts one system again and again, from the network once.
+
+    Each time it has the other firmware, another model of processor, and where it has UEFI the other kind of secure boot.
+    """
 
     def __init__(self, service: Service, reset_type: ResetType) -> None:
         self.service = service
@@ -29,19 +35,23 @@ class ChangedStart:
         if reset_type is not ResetType.ON:
             service.wait(self.verbs.reset(SYSTEM_ACTOR, self.system_id, ResetType.ON).task)
         self.boots_before: list[str] = []
+        self.models = itertools.cycle(self.system.cpu_models)
+        next(self.models)  # the usual one, which it has
 
     @property
     def system(self) -> System:
         return self.verbs.get(SYSTEM_ACTOR, self.system_id)
 
     def boots(self) -> list[str]:
-        """Firmware of each boot, and what it tried first."""
+        """Firmware, processor and secure boot of each boot, and what it tried first."""
         driver = self.service.application.drivers.driver(self.system.host_id)
         assert isinstance(driver, SupportsSerialLog)
         text = driver.read_serial_log(self.system_id, 0, 1 << 21).decode()
         boots = [boot.splitlines() for boot in text.split("HawkFish simulated ")[1:]]
         tried = [next(line for line in boot if line.startswith(("Booting from ", "Trying "))) for boot in boots]
-        return [f"{boot[0].split()[0]} {line.split()[-1]}" for boot, line in zip(boots, tried, strict=True)]
+        told = [[line for line in boot if line.startswith(("Processor model: ", "Secure boot: "))] for boot in boots]
+        parts = zip(boots, told, tried, strict=True)
+        return [f"{boot[0].split()[0]}, {', '.join(setup)}, {line.split()[-1]}" for boot, setup, line in parts]
 
     def submit(self) -> Accepted:
         """Asks for what the start is to bring about, and for the start."""
@@ -54,6 +64,10 @@ class ChangedStart:
             boot_device_given=True,
         )
         self.verbs.update(SYSTEM_ACTOR, self.system_id, changes)
+        self.service.application.bios.update(SYSTEM_ACTOR, self.system_id, {CPU_MODEL: next(self.models)})
+        if other is Firmware.UEFI:
+            secure = not self.system.setup.secure_boot
+            self.service.application.secure_boot.update(SYSTEM_ACTOR, self.system_id, enabled=secure)
         return self.verbs.reset(SYSTEM_ACTOR, self.system_id, self.reset_type)
 
     def check(self, task: Task) -> list[str]:
@@ -62,11 +76,18 @@ class ChangedStart:
         system, machine = self.system, self.service.machines()[self.system_id]
         if (machine.power_state, machine.firmware) != (PowerState.ON, system.firmware):
             found.append(f"its machine is {machine.power_state} with {machine.firmware}, not {system.firmware}")
+        if machine.setup != system.setup:
+            found.append(f"its machine has {machine.setup}, not {system.setup}")
+        if system.setup_failure or system.awaits_start:
+            found.append(f"it reads as if its set-up were not applied: {system.setup_failure}")
         if system.boot != BootOverride():
             found.append(f"its override is still {system.boot}")
         boots = self.boots()[len(self.boots_before) :]
         first = self.system.network_interfaces[0].mac_address
-        wanted = f"{system.firmware} {first}"
+        secured = system.firmware is Firmware.UEFI and system.setup.secure_boot
+        model = system.setup.cpu_model or system.cpu_models[0]
+        told = f"Processor model: {model}, Secure boot: {'enabled' if secured else 'disabled'}"
+        wanted = f"{system.firmware}, {told}, {first}"
         # A restart may happen twice, never with anything else than what it was accepted with.
         if set(boots) != {wanted} or (self.reset_type is ResetType.ON and len(boots) != 1):
             found.append(f"it booted {boots}, not {wanted}")

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import HostState
-from hawkfish.domain.machines import PowerState
-from hawkfish.domain.systems import ResetType, System
+from hawkfish.domain.machines import BootDevice, PowerState
+from hawkfish.domain.systems import BootOverrideEnabled, ResetType, System, SystemChanges
 from hawkfish.domain.tasks import TaskState
 from hawkfish.errors import HawkFishError
+from hawkfish.plugins.compute import SupportsSerialLog
 from hawkfish.services.accepted import Accepted
 from hawkfish.testing.waiting import wait_until
 from tests.crash.conftest import URI
@@ -107,6 +108,32 @@ def test_what_changed_while_nobody_looked_is_seen_after_the_restart(
     service.start_ready_worker()
     simulator.start()
     wait_until(lambda: is_right(service, on, PowerState.OFF) and is_right(service, off, PowerState.ON), "the truth", 5)
+
+
+def test_an_override_for_once_survives_a_restart_of_its_host_and_of_the_worker(
+    service: Service, simulator: SimulatorProcess
+) -> None:
+    system_id = make(service)
+    changes = SystemChanges(boot_enabled=BootOverrideEnabled.ONCE, boot_device=BootDevice.CD, boot_device_given=True)
+    service.application.systems.update(SYSTEM_ACTOR, system_id, changes)
+    service.kill_worker()
+    simulator.kill()
+    service.start_ready_worker()
+    simulator.start()
+    wait_until(lambda: is_right(service, system_id, PowerState.OFF), "the truth", 5)
+    pending = read(service, system_id).boot
+    assert (pending.enabled, pending.device) == (BootOverrideEnabled.ONCE, BootDevice.CD)
+    driver = service.application.drivers.driver(service.host_id)
+    assert isinstance(driver, SupportsSerialLog)
+    driver.open()  # its connection went with the host
+    tried = []
+    for _ in range(2):
+        assert service.wait(reset(service, system_id, ResetType.ON).task).state is TaskState.COMPLETED
+        assert read(service, system_id).boot.enabled is BootOverrideEnabled.DISABLED
+        text = driver.read_serial_log(system_id, 0, 1 << 16).decode()
+        tried.append(text.rpartition("HawkFish simulated ")[2].partition("Trying ")[2].partition(":")[0])
+        assert service.wait(reset(service, system_id, ResetType.FORCE_OFF).task).state is TaskState.COMPLETED
+    assert tried == ["cd", "disk"]
 
 
 def test_force_off_while_an_on_hangs_ends_off(service: Service, simulator: SimulatorProcess) -> None:
