@@ -41,7 +41,9 @@ def whole_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         server = request.getfixturevalue("postgresql")
         url = server.url(server.create())
     data_dir: Path = tmp_path_factory.mktemp("fuzz")
-    with installation(data_dir, url, lockout_threshold=0, sync_wait_ms=5000, graceful_timeout=1, tls=False) as api:
+    # A long run must not take sessions that end by themselves for the work of a request.
+    lasting = {"session_timeout": 86400, "lockout_threshold": 0}
+    with installation(data_dir, url, **lasting, sync_wait_ms=5000, graceful_timeout=1, tls=False) as api:
         world = World.of(api)
         yield world
         world.engine.dispose()
