@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Many short programs run here: the modules that each needs are compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PYTEST_OPTIONS ?=
 # Two processes, each with servers, ports and folders of its own; a file stays in one, and tests/conftest.py has put the long ones first.

@@ -70,11 +70,8 @@ def test_a_batch_is_finished_wherever_the_worker_dies(service: Service) -> None:
 
 @pytest.mark.needs_postgresql
 def test_the_same_between_the_steps_on_postgresql(service_on_postgresql: Service) -> None:
+    """Of the database is only how steps are recorded and taken over, which one kind of task shows."""
     service = service_on_postgresql
     creation = Creation(service, prefix="made", **FULL)
     points = [point for point in trace(service, creation.submit) if "-call-" not in point]
     kill_at(service, points, creation.submit, creation.check_made)
-    doomed = Creation(service, prefix="doomed", **OFF)
-    points = [point for point in trace(service, Deletion(service, doomed, 1).submit) if "-call-" not in point]
-    deletion = Deletion(service, doomed, len(points))
-    kill_at(service, points, deletion.submit, deletion.check)

@@ -107,6 +107,9 @@ def bench(database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "database_url", ["sqlite"], indirect=True
+)  # what calls leave behind is no matter of the database
 def test_a_creation_is_whole_or_leaves_nothing(bench):
     calls = []
     for fault in every_failure(errors=(timed_out, broken)):
