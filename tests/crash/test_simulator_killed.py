@@ -54,6 +54,15 @@ def reset(service: Service, system_id: UUID, reset_type: ResetType) -> Accepted:
     return service.application.systems.reset(SYSTEM_ACTOR, system_id, reset_type)
 
 
+def is_reached(service: Service) -> bool:
+    """Whether the test's own connection to the host is there again."""
+    try:
+        service.machines()
+    except HawkFishError:
+        return False
+    return True
+
+
 def wait_state(service: Service, accepted: Accepted, *states: TaskState) -> None:
     task = accepted.task
     assert task is not None
@@ -249,6 +258,7 @@ def test_a_creation_that_loses_its_host_is_undone_when_the_host_is_back(
     assert task.state is TaskState.FAILED
     assert task.error is not None
     assert task.error.name == "HostUnavailable"
+    wait_until(lambda: is_reached(service), "a connection of the test's own")
     assert service.remains() == []
 
 

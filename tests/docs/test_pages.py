@@ -1,15 +1,20 @@
 """Every page says what is so: each of its code blocks is run, or names the reason why it is not."""
 
+import hashlib
+
 import pytest
 
 from tests.docs.blocks import PAGES, blocks_of
 from tests.docs.reader import NEVER_RUN, Reader
 from tests.support.file_server import FileServer, Plan
+from tests.support.installation import empty_qcow2
 from tests.support.iso import iso
 
 ON_POSTGRESQL = "docs/how-to/postgresql.md"
 WITH_AN_ISO = "README.md"
 ISO_URL = "https://files.example/installer.iso"
+WITH_AN_IMAGE = "docs/how-to/images-and-profiles.md"
+IMAGE_URL = "https://images.example/debian-12.qcow2"
 
 NOT_RUN = [
     ("README.md", "it installs packages; the tests run scripts/demo.py"),
@@ -18,7 +23,6 @@ NOT_RUN = [
     ("docs/how-to/backup-and-upgrade.md", "it installs packages"),
     ("docs/how-to/events.md", "it takes a server that listens there"),
     ("docs/how-to/events.md", "the suite installs a plugin like it, tests/fixtures_plugins/listener"),
-    ("docs/how-to/images-and-profiles.md", "it needs a server of images; the tests of the image catalogue have one"),
     ("docs/how-to/ironic.md", "it needs an Ironic; tests/clients/test_ironic.py has one"),
     ("docs/how-to/libvirt-hosts.md", "it needs a libvirtd; the tests of the driver have their own"),
     ("docs/how-to/libvirt-hosts.md", "it needs a second machine"),
@@ -58,6 +62,11 @@ def test_a_page_can_be_followed(tmp_path, request, page):
         server = request.getfixturevalue("file_server")
         server.plans["/mini.iso"] = Plan(iso("installer"))
         printed = {ISO_URL: server.url("/mini.iso")}
+    if page == WITH_AN_IMAGE:
+        server = request.getfixturevalue("file_server")
+        image = empty_qcow2(1 << 20)
+        server.plans["/debian-12.qcow2"] = Plan(image)
+        printed = {IMAGE_URL: server.url("/debian-12.qcow2"), "DIGEST": hashlib.sha256(image).hexdigest()}
     if page == ON_POSTGRESQL:
         server = request.getfixturevalue("postgresql")
         printed = {"postgresql+psycopg://hawkfish@db.example/hawkfish": server.url(server.create())}
