@@ -155,7 +155,7 @@ class Application:
             disks,
             ImageTasks(access, drivers, store),
             SystemTasks(access, drivers, disks, str(installation_id)),
-            MediaTasks(access, drivers, cache, media_files, secrets),
+            MediaTasks(access, drivers, cache, media_files, secrets, str(installation_id)),
             SystemBatchTasks(access, drivers, str(installation_id)),
             PowerTasks(access, drivers, str(installation_id)),
             PictureTasks(access, drivers),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
-from hawkfish.domain.machines import Firmware
+from hawkfish.domain.machines import DriveKind, Firmware
 
 
 class HostState(StrEnum):
@@ -67,6 +67,7 @@ class HostFacts:
             there is no choice.
         nested_virtualisation: Whether processors of machines can be told to run machines themselves, or not to.
         secure_boot: Whether UEFI of its machines can refuse what is not signed.
+        drives: Kinds of drives that its machines can have, where media can be changed at all.
         data_dir: Folder on the host for what HawkFish keeps there, where the driver has one of its own; else empty.
         warnings: What an administrator should know, one sentence each.
     """
@@ -85,6 +86,7 @@ class HostFacts:
     cpu_models: tuple[str, ...] = ()
     nested_virtualisation: bool = False
     secure_boot: bool = False
+    drives: frozenset[DriveKind] = frozenset({DriveKind.CD})
     networks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     data_dir: str = ""

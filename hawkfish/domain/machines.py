@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -92,8 +92,20 @@ class DriveSpec:
     medium: ConnectionInfo | None = None
 
 
-USUAL_DRIVES = (DriveSpec(),)
+DRIVES = (DriveSpec(), DriveSpec(id="Usb", kind=DriveKind.USB))
+"""What machines have where their host can make it (`HostFacts.drives`): a CD drive, and a place for a USB stick.
+
+A stick without a medium is not there at all, as on any server. Floppy drives are left out: the machines of today (QEMU's q35) have
+no controller for them, and UEFI starts nothing from one.
+"""
+
+USUAL_DRIVES = DRIVES[:1]
 """What every machine has unless it is asked for something else."""
+
+
+def drives_of_kinds(kinds: Collection[DriveKind]) -> tuple[DriveSpec, ...]:
+    """The drives of machines on a host that can make these kinds."""
+    return tuple(drive for drive in DRIVES if drive.kind in kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +230,7 @@ class MachineSpec:
     disks: tuple[DiskSpec, ...] = ()
     drives: tuple[DriveSpec, ...] = USUAL_DRIVES
     network_interfaces: tuple[NetworkInterfaceSpec, ...] = ()
-    boot_order: tuple[BootDevice, ...] = (BootDevice.DISK, BootDevice.CD, BootDevice.NETWORK)
+    boot_order: tuple[BootDevice, ...] = (BootDevice.DISK, BootDevice.CD, BootDevice.USB, BootDevice.NETWORK)
     boot_devices: tuple[str, ...] = ()
     setup: FirmwareSetup = field(default_factory=FirmwareSetup)
     graphics: bool = True

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from hawkfish.domain.hosts import ComputeCapability
-from hawkfish.domain.machines import USUAL_DRIVES, DriveSpec
+from hawkfish.domain.machines import DriveSpec
 from hawkfish.domain.systems import System
 
 MOST_NAME = 128
@@ -169,4 +169,4 @@ def image_name(url: str) -> str:
 def drives_of(system: System) -> tuple[DriveSpec, ...]:
     """The drives of a system whose media can be changed: none where its host cannot do that."""
     needed = {ComputeCapability.MEDIA, ComputeCapability.HOST_STORAGE}
-    return USUAL_DRIVES if needed <= system.capabilities else ()
+    return system.drives if needed <= system.capabilities else ()

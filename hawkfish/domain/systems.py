@@ -12,9 +12,10 @@ from uuid import UUID
 from hawkfish.domain.boot import BOOT_TARGETS, MODE_OF, BootOption, in_order
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import (
-    USUAL_DRIVES,
     BootDevice,
     DiskBus,
+    DriveKind,
+    DriveSpec,
     Firmware,
     FirmwareSetup,
     MachineFacts,
@@ -22,6 +23,7 @@ from hawkfish.domain.machines import (
     NetworkInterfaceModel,
     PowerState,
     UserMode,
+    drives_of_kinds,
 )
 from hawkfish.domain.placement import PlacementRule
 from hawkfish.domain.storage import VolumeFormat
@@ -148,7 +150,7 @@ class System:
         setup_failure: Why it could not; empty if it could.
         boot_order: References of `boot_options` in the order that was asked for; () for the usual one.
         capabilities: What its driver and host really offer.
-        firmwares: What its host can start machines with; so `cpu_models`, `nests` and `secures_boot`, see `HostFacts`.
+        firmwares: What its host can start machines with; so `cpu_models`, `nests`, `secures_boot` and `drive_kinds`, see `HostFacts`.
         failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
         observed: What the hypervisor says of its machine; None before it was first seen, and where there is none.
@@ -184,6 +186,7 @@ class System:
     cpu_models: tuple[str, ...] = ()
     nests: bool = False
     secures_boot: bool = False
+    drive_kinds: frozenset[DriveKind] = frozenset({DriveKind.CD})
     driver: str = ""
     hypervisor: str = ""
     architecture: str = ""
@@ -222,11 +225,16 @@ class System:
         )
 
     @property
+    def drives(self) -> tuple[DriveSpec, ...]:
+        """What of it takes media, whatever is in there."""
+        return drives_of_kinds(self.drive_kinds)
+
+    @property
     def boot_options(self) -> tuple[BootOption, ...]:
         """What it can start from, in the order in which firmware tries it."""
         usual = (
             *(BootOption(reference=disk.id, device=BootDevice.DISK) for disk in self.disks),
-            *(BootOption(reference=drive.id, device=BootDevice(drive.kind.value)) for drive in USUAL_DRIVES),
+            *(BootOption(reference=drive.id, device=BootDevice(drive.kind.value)) for drive in self.drives),
             *(BootOption(reference=item.id, device=BootDevice.NETWORK) for item in self.network_interfaces),
         )
         return in_order(usual, self.boot_order)

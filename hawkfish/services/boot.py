@@ -166,13 +166,20 @@ def as_accepted(system: System, arguments: Mapping[str, Any]) -> System:
 
 
 def is_defined_as(system: System, machine: MachineObservation) -> bool:
-    """Whether the machine, or its run, has the firmware and the boot order of the system, as far as its driver says."""
+    """Whether the machine, or its run, has the firmware, drives and boot order of the system, as far as its driver says."""
     wanted = [option.reference for option in system.boot_options]
     return (
         machine.firmware is system.firmware
         and machine.setup in {None, system.setup}
+        and has_drives_of(system, machine)
         and same_order(wanted, machine.boot_devices)
     )
+
+
+def has_drives_of(system: System, machine: MachineObservation) -> bool:
+    """Whether the machine has all drives of the system: one that was made before its host offered a kind of them lacks it."""
+    there = {drive_id for drive_id, _ in machine.media}
+    return not there or all(drive.id in there for drive in system.drives)
 
 
 def define_for_start(

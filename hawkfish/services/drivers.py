@@ -14,7 +14,7 @@ import structlog
 
 from hawkfish.db import Database
 from hawkfish.domain.hosts import ComputeCapability, Host, HostState
-from hawkfish.domain.machines import USUAL_DRIVES, DriveSpec
+from hawkfish.domain.machines import DriveSpec
 from hawkfish.domain.systems import System
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
 from hawkfish.plugins.compute import ComputeDriver, HostCommands, HostStorage, PoolHost, SupportsBulkVolumes
@@ -68,7 +68,7 @@ class DriverPool:
         self._pools: dict[UUID, tuple[tuple[object, ...], StoragePool]] = {}
         self._turns: dict[tuple[UUID, UUID], _Turn] = {}
         self._lock = threading.Lock()
-        self.drives: Callable[[System], tuple[DriveSpec, ...]] = lambda _: USUAL_DRIVES
+        self.drives: Callable[[System], tuple[DriveSpec, ...]] = lambda system: system.drives
         """The drives of a system with what they hold, as its machine is to be defined; see `MediaFiles.drives`."""
         self.on_new_driver: Callable[[Host, ComputeDriver], None] | None = None
         """Called with each driver that was made, before it is used; the watcher listens to it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hawkfish.domain.machines import (
-    USUAL_DRIVES,
     DiskSpec,
     DriveSpec,
     MachineSpec,
@@ -29,7 +28,7 @@ def machine_spec(system: System, drivers: DriverPool, stamp: MachineStamp) -> Ma
 
 
 def machine_spec_with(
-    system: System, disks: Sequence[DiskSpec], stamp: MachineStamp, drives: Sequence[DriveSpec] = USUAL_DRIVES
+    system: System, disks: Sequence[DiskSpec], stamp: MachineStamp, drives: Sequence[DriveSpec]
 ) -> MachineSpec:
     """The same with disks that are connected already."""
     return MachineSpec(

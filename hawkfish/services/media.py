@@ -7,12 +7,13 @@ insertion inserts and does nothing else.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.machines import DriveSpec
+from hawkfish.domain.machines import DriveKind, DriveSpec
 from hawkfish.domain.media import MediaRequest, MediaSource, MediaView, drives_of, image_name
 from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.systems import System, SystemState
@@ -114,7 +115,7 @@ class MediaService:
             ):
                 return Accepted(system_id, task)
             uow.media.put_source(source)
-            task = self._submit_insert(uow, actor, view, source, request.sha256)
+            task = self._submit_insert(uow, actor, view, source, _of_image(view.drive, request.sha256))
             uow.media.write_drive(
                 media, expected_version, source_key=source.key, task_id=task.id, verify_certificate=verify
             )
@@ -138,7 +139,7 @@ class MediaService:
         )
 
     def _submit_insert(
-        self, uow: UnitOfWork, actor: Actor, view: MediaView, source: MediaSource, sha256: str | None
+        self, uow: UnitOfWork, actor: Actor, view: MediaView, source: MediaSource, wanted: Mapping[str, Any]
     ) -> Task:
         """Fetched once for all who want it, copied once to each host: both are joined by whoever comes while they run."""
         queue, system = self._access.queue, view.system
@@ -151,7 +152,7 @@ class MediaService:
             title=f"Fetch {name}"[:TITLE_LENGTH],
             actor=actor.user_name,
             subject=subject,
-            arguments=arguments if sha256 is None else {**arguments, "sha256": sha256},
+            arguments={**arguments, **wanted},
             locks=[subject],
             limits=[
                 Limit("media-fetches", FETCHES),
@@ -260,6 +261,12 @@ class MediaService:
         uow.systems.tell(RESOURCE_CHANGED, view.system.id, actor=actor.user_name)
         given = details if task is None else {**details, "task": task.id}
         self._access.audit.record(uow, actor, verb, subject_of(view.system.id), drive=view.drive.id, **given)
+
+
+def _of_image(drive: DriveSpec, sha256: str | None) -> dict[str, Any]:
+    """What is asked of an image when it is fetched; for a CD drive that it is one goes without saying."""
+    kind = {} if drive.kind is DriveKind.CD else {"kind": drive.kind}
+    return kind if sha256 is None else {**kind, "sha256": sha256}
 
 
 def _spec(system: System, drive_id: str) -> DriveSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hawkfish.db import UnitOfWork
+from hawkfish.domain.machines import DriveKind
 from hawkfish.domain.media import MediaContent, MediaSource
 from hawkfish.domain.tasks import Limit
 from hawkfish.errors import ImageRefused, StorageFull
@@ -25,6 +26,7 @@ SECTOR_BYTES = 2048
 FIRST_SECTOR = 16
 SECTORS = 64
 _CD = frozenset({b"CD001", b"NSR02", b"NSR03"})  # ECMA-119 8.1.2 (ISO 9660); ECMA-167 3/9.1 (UDF)
+_BOOT_SECTOR = b"\x55\xaa"
 _LOOKS = {
     b"QFI\xfb": "a qcow2 image",
     b"KDMV": "a VMDK image",
@@ -154,15 +156,16 @@ def check_digest(digest: str | None, wanted: str | None, url: str) -> None:
         )
 
 
-def judge_medium(path: Path, shown: str) -> int:
-    """Refuses what no CD drive can read; gives its size in bytes.
+def judge_medium(path: Path, shown: str, kind: DriveKind) -> int:
+    """Refuses what is no medium for a drive; gives its size in bytes.
 
     Args:
         path: The file.
         shown: What it is called where it is refused.
+        kind: What it is for: a USB stick may also hold what begins as a disk does (partitions, or a boot sector of FAT).
 
     Raises:
-        ImageRefused: It is empty, or neither ISO 9660 nor UDF.
+        ImageRefused: It is empty, or something else.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -170,13 +173,14 @@ def judge_medium(path: Path, shown: str) -> int:
         head = file.read(512)
         file.seek(FIRST_SECTOR * SECTOR_BYTES)
         marks = {file.read(SECTOR_BYTES)[1:6] for _ in range(SECTORS)}
-    if marks & _CD:
+    is_disk = head[510:512] == _BOOT_SECTOR and not head.startswith(tuple(_LOOKS))
+    if marks & _CD or (kind is DriveKind.USB and is_disk):
         return size
     looks = "it is empty" if not size else f"it looks like {_looks_like(head)}"
-    raise ImageRefused(
-        f"{shown} is no image of a CD or DVD (ISO 9660 or UDF): {looks}. Give the address of an ISO file.",
-        reason="no image of a CD or DVD",
-    )
+    what = "no image of a CD or DVD" if kind is DriveKind.CD else "no image of a USB stick"
+    forms = "ISO 9660 or UDF" if kind is DriveKind.CD else "a raw image of a disk, ISO 9660 or UDF"
+    hint = "Give the address of an ISO file." if kind is DriveKind.CD else "Give the address of an .img or ISO file."
+    raise ImageRefused(f"{shown} is {what} ({forms}): {looks}. {hint}", reason=what)
 
 
 def _looks_like(head: bytes) -> str:
@@ -186,6 +190,6 @@ def _looks_like(head: bytes) -> str:
     text = head.lstrip().lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "a page of HTML"
-    if head[510:512] == b"\x55\xaa":
+    if head[510:512] == _BOOT_SECTOR:
         return "an image of a disk"
     return "something else"

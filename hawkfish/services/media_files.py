@@ -8,8 +8,8 @@ from typing import BinaryIO
 from uuid import UUID
 
 from hawkfish.db import Database
-from hawkfish.domain.machines import USUAL_DRIVES, DriveSpec
-from hawkfish.domain.media import drives_of, file_name
+from hawkfish.domain.machines import DriveSpec
+from hawkfish.domain.media import file_name
 from hawkfish.domain.storage import ConnectionInfo, VolumeFormat, VolumeSpec
 from hawkfish.domain.systems import System
 from hawkfish.errors import BackendError
@@ -68,12 +68,11 @@ class MediaFiles:
 
     def drives(self, system: System) -> tuple[DriveSpec, ...]:
         """The drives of a system with what they hold, as its machine is to be defined."""
-        specs = drives_of(system) or USUAL_DRIVES
         with self._database.read() as uow:
-            held = {drive.drive.id: drive.held_digest for drive in uow.media.drives(system.id, specs)}
+            held = {drive.drive.id: drive.held_digest for drive in uow.media.drives(system.id, system.drives)}
         return tuple(
             replace(spec, medium=None if (digest := held[spec.id]) is None else self.find(system.host_id, digest))
-            for spec in specs
+            for spec in system.drives
         )
 
     @cached_property

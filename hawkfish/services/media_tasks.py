@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
+from hawkfish.domain.machines import DriveKind, MachineStamp
 from hawkfish.domain.media import DriveMedia, MediaContent, MediaSource, drives_of, image_name
 from hawkfish.domain.messages import MEDIA_EJECTED, MEDIA_INSERTED
 from hawkfish.domain.storage import ConnectionInfo
@@ -22,9 +23,11 @@ from hawkfish.errors import BackendError, NotFound, NotSupported
 from hawkfish.plugins.compute import SupportsMedia
 from hawkfish.plugins.control import OperationControl
 from hawkfish.services.access import Access
+from hawkfish.services.boot import has_drives_of
 from hawkfish.services.downloads import Downloader, Login, shown_url
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
+from hawkfish.services.machines import machine_spec
 from hawkfish.services.media_cache import MEDIA, MediaCache, check_digest, judge_medium
 from hawkfish.services.media_files import MediaFiles
 from hawkfish.services.media_order import CLEAN, COPY, EJECT, FETCH, INSERT
@@ -41,8 +44,14 @@ ROOM_STEP = 64 << 20
 class MediaTasks:
     """The kinds `media.fetch`, `media.copy`, `media.insert`, `media.eject` and `media.clean`."""
 
-    def __init__(
-        self, access: Access, drivers: DriverPool, cache: MediaCache, files: MediaFiles, secrets: SecretBox
+    def __init__(  # noqa: PLR0917  all that media are made with
+        self,
+        access: Access,
+        drivers: DriverPool,
+        cache: MediaCache,
+        files: MediaFiles,
+        secrets: SecretBox,
+        installation_id: str,
     ) -> None:
         self._database = access.database
         self._drivers = drivers
@@ -50,6 +59,7 @@ class MediaTasks:
         self._store = cache.store
         self._files = files
         self._secrets = secrets
+        self._installation_id = installation_id
         self._downloader = Downloader.of(access.settings, access.settings.media_max_bytes)
 
     def kinds(self) -> tuple[TaskKind, ...]:
@@ -111,12 +121,15 @@ class MediaTasks:
                 pause=ctx.sleep,
                 check=ctx.check,
             )
-        check_digest(source.digest if fetched is None else fetched.digest, ctx.arguments.get("sha256"), source.url)
+        digest = source.digest if fetched is None else fetched.digest
+        check_digest(digest, ctx.arguments.get("sha256"), source.url)
+        path = self._store.partial(ctx.task_id) if fetched is not None else self._store.path(str(digest))
+        file_bytes = judge_medium(path, shown_url(source.url), DriveKind(ctx.arguments.get("kind", DriveKind.CD)))
         if fetched is None:
-            return {"digest": source.digest}
+            return {"digest": digest}
         return {
-            "digest": fetched.digest,
-            "file_bytes": judge_medium(self._store.partial(ctx.task_id), shown_url(source.url)),
+            "digest": digest,
+            "file_bytes": file_bytes,
             "etag": fetched.validators.etag,
             "last_modified": fetched.validators.last_modified,
         }
@@ -270,8 +283,14 @@ class MediaTasks:
         digest = self._digest(ctx, "copy")
         system = self._system(ctx)
         self._drive(ctx, system)
-        if self._drivers.driver(system.host_id).find_machine(system.id) is None:
+        driver = self._drivers.driver(system.host_id)
+        machine = driver.find_machine(system.id)
+        if machine is None:
             raise machine_gone(system, "insert media")
+        if not has_drives_of(system, machine):
+            ctx.check()
+            stamp = MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
+            driver.define_machine(machine_spec(system, self._drivers, stamp))
         return {"digest": digest}
 
     def _insert(self, ctx: StepContext) -> Result:

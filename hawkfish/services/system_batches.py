@@ -205,7 +205,10 @@ class SystemBatchTasks:
             connections = self._connect(ctx, some)
             specs = [
                 machine_spec_with(
-                    system, [disk_spec(disk, connections[disk.volume_name]) for disk in system.disks], stamp
+                    system,
+                    [disk_spec(disk, connections[disk.volume_name]) for disk in system.disks],
+                    stamp,
+                    system.drives,
                 )
                 for system in some
             ]

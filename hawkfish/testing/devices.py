@@ -15,8 +15,10 @@ from PIL import Image
 
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import (
+    DRIVES,
     BootDevice,
     DiskSpec,
+    DriveKind,
     DriveSpec,
     MachineEvent,
     MachineEventKind,
@@ -142,6 +144,34 @@ class DeviceContract(DriverFixtures):
             assert dict(driver.find_machine(spec.id).media) == {"Cd": expected}
         driver.power_off_machine(spec.id)
         assert dict(driver.find_machine(spec.id).media) == {"Cd": str(second.path)}
+
+    @needs(Capability.MEDIA, Capability.HOST_STORAGE)
+    @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
+    def test_a_usb_stick_is_plugged_in_and_pulled_out(
+        self, driver: Any, machine_spec: SpecFactory, pool: str, running: bool
+    ) -> None:
+        if DriveKind.USB not in driver.probe().drives:
+            return
+        first, second = self._medium(driver, pool), self._medium(driver, pool, "second.iso")
+        spec = machine_spec(drives=DRIVES, boot_devices=("Usb", "Cd"))
+        (nic,) = (interface.id for interface in spec.network_interfaces)
+        defined = driver.define_machine(spec)
+        assert (dict(defined.media), defined.disk_ids) == ({"Cd": None, "Usb": None}, ())
+        assert defined.boot_devices == ("Usb", "Cd", nic), "it has its place also while it is not there"
+        if running:
+            driver.start_machine(spec.id)
+        for medium in (first, first, second, None, None, second):
+            driver.change_medium(spec.id, "Usb", medium)
+            found, expected = driver.find_machine(spec.id), None if medium is None else str(medium.path)
+            assert (dict(found.media), found.disk_ids) == ({"Cd": None, "Usb": expected}, ())
+            assert found.boot_devices == ("Usb", "Cd", nic)
+        driver.power_off_machine(spec.id)
+        held = replace(spec, drives=tuple(replace(drive, medium=second) for drive in DRIVES))
+        for definition, stick in ((held, str(second.path)), (spec, None)):
+            assert dict(driver.define_machine(definition).media)["Usb"] == stick
+            started = driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.USB))
+            assert (dict(started.media)["Usb"], started.boot_devices) == (stick, ("Usb", "Cd", nic))
+            driver.power_off_machine(spec.id)
 
     @needs(Capability.MEDIA, Capability.HOST_STORAGE)
     def test_what_cannot_be_inserted_leaves_the_medium(self, driver: Any, machine_spec: SpecFactory, pool: str) -> None:

@@ -63,9 +63,10 @@ def real(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed,
 
 
 @pytest.fixture
-def system(real: Api) -> Iterator[dict[str, Any]]:
+def system(real: Api, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """A running guest."""
-    body = {"Name": "viewer", "CPU": 1, "MemoryMiB": 384, "Firmware": "BIOS", "Disks": [{"Image": "guest.img"}]}
+    firmware = getattr(request, "param", "BIOS")
+    body = {"Name": "viewer", "CPU": 1, "MemoryMiB": 384, "Firmware": firmware, "Disks": [{"Image": "guest.img"}]}
     answer = real.finish(real.post("/redfish/v1/Systems", {**body, "PowerOn": True}))
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json
@@ -120,3 +121,37 @@ def test_the_guest_sees_what_is_inserted_and_ejected(
     assert boots == 1, "the power was left alone"
     libvirt_host.virsh("change-media", system["Id"], "sda", "--eject", "--live", "--config", "--force")
     wait_until(lambda: real.get(drive).json["Inserted"] is False, "what virsh does is shown", BOOT_SECONDS)
+
+
+@pytest.mark.parametrize("system", ["BIOS", "UEFI"], indirect=True)
+def test_a_stick_is_seen_by_the_guest_and_booted_from_once(
+    real: Api, system: dict[str, Any], installer_iso: Path
+) -> None:
+    address = system["@odata.id"]
+
+    def act(target: str, body: dict[str, Any]) -> None:
+        answer = real.finish(real.post(f"{address}/{target}", body))
+        assert answer.status_code == 204, answer.text
+
+    def said(word: str) -> list[str]:
+        *lines, _unfinished = str(real.finish(real.get(f"{address}/Oem/HawkFish/SerialLog")).json["Text"]).split("\n")
+        return [line for line in lines if line.startswith(word)]
+
+    def has_stick() -> bool:
+        return any("sda" in line for line in said("DISKS ")[-1:])
+
+    insert, eject = (f"VirtualMedia/Usb/Actions/VirtualMedia.{action}Media" for action in ("Insert", "Eject"))
+    with FileServer() as server:
+        server.plans["/installer.img"] = Plan(installer_iso.read_bytes(), etag='"1"')
+        wait_until(lambda: said("DISKS "), "the guest is up", BOOT_SECONDS)
+        assert not has_stick(), "a stick without a medium is not there"
+        act(insert, {"Image": server.url("/installer.img")})
+        wait_until(has_stick, "the guest sees the stick", BOOT_SECONDS)
+        act(eject, {})
+        wait_until(lambda: not has_stick(), "the guest sees that it is gone", BOOT_SECONDS)
+        act(insert, {"Image": server.url("/installer.img")})
+    once = {"Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Usb"}}
+    assert real.patch(address, once).status_code == 200
+    act("Actions/ComputerSystem.Reset", {"ResetType": "ForceRestart"})
+    wait_until(lambda: len(said("BOOTED by ")) == 3, "the installer has rebooted by itself", 2 * BOOT_SECONDS)
+    assert ["hf.reboot" in line for line in said("BOOTED by ")] == [False, True, False]

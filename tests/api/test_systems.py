@@ -255,12 +255,12 @@ def test_the_boot_order_is_that_of_the_boot_options_and_settable(api: Api) -> No
     options = [api.get(item["@odata.id"]).json for item in api.get(f"{path}/BootOptions").json["Members"]]
     order = system["Boot"]["BootOrder"]
     assert [option["BootOptionReference"] for option in options] == order
-    assert [option["Alias"] for option in options] == ["Hdd", "Cd", "Pxe", "Pxe"]
+    assert [option["Alias"] for option in options] == ["Hdd", "Cd", "Usb", "Pxe", "Pxe"]
     for option in options:
         assert option["@odata.id"] == f"{path}/BootOptions/{option['Id']}"
         for related in option.get("RelatedItem", []):
             assert api.get(related["@odata.id"]).status_code == 200
-    asked = [order[3], order[1], order[0], order[2]]
+    asked = [order[3], order[1], order[0], order[4], order[2]]
     changed = api.patch(path, {"Boot": {"BootOrder": asked}})
     assert changed.json["Boot"]["BootOrder"] == asked
     assert changed.headers["ETag"] != system["@odata.etag"]
@@ -284,8 +284,8 @@ def test_the_boot_order_is_that_of_the_boot_options_and_settable(api: Api) -> No
 def test_a_target_that_the_system_lacks_is_refused_with_what_it_has(api: Api) -> None:
     system = api.system(fresh(), NetworkInterfaces=[])
     boot = system["Boot"]
-    assert boot["BootSourceOverrideTarget@Redfish.AllowableValues"] == ["None", "Hdd", "Cd"]
-    for target in ("Pxe", "Usb", "Floppy"):
+    assert boot["BootSourceOverrideTarget@Redfish.AllowableValues"] == ["None", "Hdd", "Cd", "Usb"]
+    for target in ("Pxe", "Floppy"):
         refused = api.patch(
             system["@odata.id"], {"Boot": {"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": "Once"}}
         )

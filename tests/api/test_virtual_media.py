@@ -39,9 +39,11 @@ def test_the_drive_is_found_from_the_system_and_from_its_manager(api: Api, syste
     manager = api.get(f"/redfish/v1/Managers/{system['Id']}").json
     for tree in (system, manager):
         collection = api.get(tree["VirtualMedia"]["@odata.id"]).json
-        assert collection["Members"] == [{"@odata.id": f"{tree['@odata.id']}/VirtualMedia/Cd"}]
-        shown = api.get(collection["Members"][0]["@odata.id"]).json
-        assert shown["MediaTypes"] == ["CD", "DVD"]
+        drives = [f"{tree['@odata.id']}/VirtualMedia/{drive}" for drive in ("Cd", "Usb")]
+        assert collection["Members"] == [{"@odata.id": drive} for drive in drives]
+        cd, usb = (api.get(drive).json for drive in drives)
+        assert (cd["MediaTypes"], usb["MediaTypes"]) == (["CD", "DVD"], ["USBStick"])
+        shown = usb
         assert (shown["Image"], shown["Inserted"], shown["ConnectedVia"]) == (None, False, "NotConnected")
 
 
@@ -118,7 +120,7 @@ def test_a_server_has_to_prove_who_it_is_unless_the_drive_says_otherwise(api: Ap
         ({"Image": "http://server/x.iso", "TransferProtocolType": "HTTPS"}, "http://"),
         ({"Image": "http://server/x.iso", "TransferMethod": "Beam"}, "Stream"),
         ({"Image": "http://server/x.iso", "Inserted": False}, "true"),
-        ({"Image": "http://server/x.iso", "WriteProtected": False}, "CD"),
+        ({"Image": "http://server/x.iso", "WriteProtected": False}, "shared"),
         ({"Image": "http://server/x.iso", "Password": 7}, "string"),
         ({"Image": "http://server/x.iso", "Colour": "red"}, "Colour"),
         ({"Image": "http://server/x.iso", "Oem": {"HawkFish": {"SHA256": "abc"}}}, "64 hexadecimal"),

@@ -42,7 +42,7 @@ WARNINGS = {
         OLDER_CLIENTS,
     ),
     "VirtualMedia and its collection: the address below the manager": (
-        r"^/@odata.id \(/redfish/v1/Managers/[^/]+/VirtualMedia(/Cd)?\): Deprecated URI",
+        r"^/@odata.id \(/redfish/v1/Managers/[^/]+/VirtualMedia(/Cd|/Usb)?\): Deprecated URI",
         OLDER_CLIENTS,
     ),
 }

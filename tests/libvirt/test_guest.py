@@ -83,7 +83,7 @@ def test_a_start_that_was_cut_short_is_finished_by_the_next(driver, new_machine,
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(boot, "restore_normal_order", dies)
+        patch.setattr(boot, "set_order", dies)
         with pytest.raises(RuntimeError):
             driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.CD))
     assert driver.find_machine(spec.id).power_state is PowerState.PAUSED, "nothing ran with an order that stays"

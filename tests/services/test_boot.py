@@ -94,10 +94,10 @@ def test_a_start_that_fails_after_the_definition_leaves_a_machine_that_starts_as
 
 def test_the_order_is_used_by_the_next_start_and_stays(installation):
     system = installation.create(network_interfaces=TWO_NICS, disks=(NewDisk(capacity_bytes=MIB),) * 2)
-    disk1, disk2, cd, nic1, nic2 = usual = [option.reference for option in system.boot_options]
+    disk1, disk2, cd, usb, nic1, nic2 = usual = [option.reference for option in system.boot_options]
     assert order(installation, system) == usual
-    assert (cd, nic1, nic2) == ("Cd", "NIC1", "NIC2")
-    wanted = [nic2, disk2, cd, nic1, disk1]
+    assert (cd, usb, nic1, nic2) == ("Cd", "Usb", "NIC1", "NIC2")
+    wanted = [nic2, disk2, cd, nic1, usb, disk1]
     system = installation.start(system)
     changed = change(installation, system, boot_order=tuple(wanted))
     assert [option.reference for option in changed.boot_options] == wanted
@@ -110,18 +110,18 @@ def test_the_order_is_used_by_the_next_start_and_stays(installation):
 
 def test_an_override_tries_its_group_first_in_the_order_of_the_system(installation):
     system = installation.create(network_interfaces=TWO_NICS)
-    disk, cd, nic1, nic2 = (option.reference for option in system.boot_options)
+    disk, cd, usb, nic1, nic2 = (option.reference for option in system.boot_options)
     change(
         installation,
         system,
-        boot_order=(disk, nic2, cd, nic1),
+        boot_order=(disk, nic2, cd, usb, nic1),
         boot_enabled=BootOverrideEnabled.ONCE,
         boot_device=BootDevice.NETWORK,
         boot_device_given=True,
     )
     system = installation.start(system)
     assert f"Booting from network: {nic2}" in installation.serial(system)
-    assert order(installation, system) == [disk, nic2, cd, nic1]
+    assert order(installation, system) == [disk, nic2, cd, usb, nic1]
 
 
 def test_an_override_that_was_taken_away_is_gone_after_a_forced_restart(installation):

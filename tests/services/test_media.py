@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from hawkfish.domain.accounts import SYSTEM_ACTOR
-from hawkfish.domain.machines import PowerState
+from hawkfish.domain.machines import USUAL_DRIVES, BootDevice, PowerState
 from hawkfish.domain.media import MediaRequest, file_name
-from hawkfish.domain.systems import ResetType, SystemChanges
+from hawkfish.domain.systems import BootOverrideEnabled, ResetType, SystemChanges
 from hawkfish.domain.tasks import TaskState
 from hawkfish.errors import Conflict, DownloadFailed, ImageRefused, InUse, NotPermitted, PropertyInvalidFormat
+from hawkfish.services.machines import machine_spec_with
 from hawkfish.testing.waiting import wait_until
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import READER, installation, shared_installation
@@ -43,22 +44,22 @@ class Media:
         self.installation = installation
         self.service = installation.application.media
 
-    def insert(self, system, url, **options):
-        return self.service.insert(SYSTEM_ACTOR, system.id, "Cd", MediaRequest(image=url, **options))
+    def insert(self, system, url, drive="Cd", **options):
+        return self.service.insert(SYSTEM_ACTOR, system.id, drive, MediaRequest(image=url, **options))
 
-    def eject(self, system):
-        return self.service.eject(SYSTEM_ACTOR, system.id, "Cd")
+    def eject(self, system, drive="Cd"):
+        return self.service.eject(SYSTEM_ACTOR, system.id, drive)
 
-    def view(self, system):
-        return self.service.get(SYSTEM_ACTOR, system.id, "Cd")
+    def view(self, system, drive="Cd"):
+        return self.service.get(SYSTEM_ACTOR, system.id, drive)
 
-    def shown(self, system):
-        view = self.view(system)
+    def shown(self, system, drive="Cd"):
+        view = self.view(system, drive)
         return (None if view.source is None else view.source.url, view.inserted)
 
-    def real(self, system):
+    def real(self, system, drive="Cd"):
         """What is really in the drive: the bytes."""
-        medium = dict(self.installation.machine(system).media)["Cd"]
+        medium = dict(self.installation.machine(system).media)[drive]
         return None if medium is None else Path(medium).read_bytes()
 
     def cached(self):
@@ -235,6 +236,54 @@ def test_what_cannot_be_inserted_leaves_all_as_it_was(media, server, path, plan,
     assert media.shown(system) == (None, False)
     assert media.real(system) is None
     assert media.cached() == before
+
+
+STICK = (bytes(510) + b"\x55\xaa").ljust(64 * 1024, b"\0")
+"""What begins as a disk does."""
+
+
+def test_a_stick_is_plugged_in_and_booted_from(installation, media, server, path):
+    server.plans[path] = Plan(STICK)
+    system = installation.start(installation.create())
+    installation.done(media.insert(system, server.url(path), "Usb"))
+    assert (media.shown(system, "Usb"), media.real(system, "Usb")) == ((server.url(path), True), STICK)
+    assert media.shown(system) == (None, False), "the other drive is another"
+    changes = SystemChanges(boot_enabled=BootOverrideEnabled.ONCE, boot_device=BootDevice.USB, boot_device_given=True)
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, changes)
+    for _ in range(2):
+        installation.done(installation.reset(system, ResetType.FORCE_RESTART))
+    assert installation.boots(system) == ["disk", "usb", "disk"]
+    installation.done(media.eject(system, "Usb"))
+    assert media.real(system, "Usb") is None
+
+
+def test_what_fits_a_stick_does_not_fit_a_cd_drive(installation, media, server, path):
+    server.plans[path] = Plan(STICK, etag='"1"')
+    system = installation.create()
+    installation.done(media.insert(system, server.url(path), "Usb"))
+    error = installation.failed(media.insert(system, server.url(path)))
+    assert isinstance(error, ImageRefused), "fetched or known, it is judged"
+    assert "an image of a disk" in error.message
+    assert (media.real(system), media.real(system, "Usb")) == (None, STICK)
+    server.plans[path + "-text"] = Plan(b"<html>" * 20_000)
+    other = installation.create()
+    assert "a page of HTML" in installation.failed(media.insert(other, server.url(path + "-text"), "Usb")).message
+
+
+def test_a_machine_of_before_there_were_sticks_takes_one(installation, media, server, path):
+    server.plans[path] = Plan(STICK)
+    system = installation.create()
+    driver = installation.application.drivers.driver(system.host_id)
+    stamp = installation.machine(system).stamp
+    old = machine_spec_with(system, (), stamp, USUAL_DRIVES)
+    assert dict(driver.define_machine(old).media) == {"Cd": None}
+    installation.done(media.insert(system, server.url(path), "Usb"))
+    assert media.real(system, "Usb") == STICK
+    machine = installation.machine(system)
+    assert len(machine.disk_ids) == 1, "and has all it had"
+    driver.define_machine(old)
+    system = installation.start(system)
+    assert media.real(system, "Usb") == STICK, "a start that finds it so mends it too"
 
 
 def test_only_the_content_that_was_asked_for_is_inserted(installation, media, server, path):

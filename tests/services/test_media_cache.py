@@ -9,6 +9,7 @@ import pytest
 
 from hawkfish.config import load_settings
 from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.machines import DriveKind
 from hawkfish.domain.media import MediaRequest, file_name
 from hawkfish.domain.systems import ResetType
 from hawkfish.domain.tasks import TaskState
@@ -114,10 +115,23 @@ def test_only_what_a_cd_drive_reads_is_taken(tmp_path):
     for content, looks in ((b"", "empty"), (b"<!DOCTYPE html>", "HTML"), (b"x" * 100_000, "something else")):
         file.write_bytes(content)
         with pytest.raises(ImageRefused, match=looks):
-            judge_medium(file, "http://server/x.iso")
+            judge_medium(file, "http://server/x.iso", DriveKind.CD)
     for mark in (b"CD001", b"NSR02", b"NSR03"):
         file.write_bytes(bytes(19 * 2048 + 1) + mark + bytes(2048))
-        assert judge_medium(file, "http://server/x.iso") == file.stat().st_size
+        for kind in (DriveKind.CD, DriveKind.USB):
+            assert judge_medium(file, "http://server/x.iso", kind) == file.stat().st_size
+
+
+def test_a_stick_may_also_begin_as_a_disk_does(tmp_path):
+    file = tmp_path / "x"
+    file.write_bytes(bytes(510) + b"\x55\xaa" + bytes(100_000))
+    assert judge_medium(file, "http://server/x.img", DriveKind.USB) == file.stat().st_size
+    with pytest.raises(ImageRefused, match="an image of a disk"):
+        judge_medium(file, "http://server/x.img", DriveKind.CD)
+    for content in (b"x" * 100_000, b"QFI\xfb" + bytes(506) + b"\x55\xaa" + bytes(100_000)):
+        file.write_bytes(content)
+        with pytest.raises(ImageRefused, match="no image of a USB stick"):
+            judge_medium(file, "http://server/x.img", DriveKind.USB)
 
 
 def test_a_sealed_text_is_opened_with_the_same_key_only(tmp_path):

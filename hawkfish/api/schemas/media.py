@@ -133,7 +133,7 @@ _OF_IMAGE = {
 
 def _check_protection(values: Mapping[str, Any]) -> None:
     if values.get("write_protected") is False:
-        rule = "must be true: nothing writes to a CD"
+        rule = "must be true: an image is shared by all who insert it, and nothing writes to it"
         raise refuse(errors.PropertyConflict, "WriteProtected", rule, False)
 
 

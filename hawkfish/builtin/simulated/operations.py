@@ -21,6 +21,7 @@ from hawkfish.builtin.simulated.world import World
 from hawkfish.domain.hosts import ComputeCapability, HostFacts, Virtualisation
 from hawkfish.domain.machines import (
     DiskSpec,
+    DriveKind,
     Firmware,
     MachineEvent,
     MachineEventKind,
@@ -78,6 +79,7 @@ class MachineOperations:
             cpu_models=CPU_MODELS,
             nested_virtualisation=True,
             secure_boot=settings.firmware is not Firmware.BIOS,
+            drives=frozenset({DriveKind.CD, DriveKind.USB}),
             host_uuid=str(uuid5(NAMESPACE_URL, f"simulated:///{self._host}")),
             capabilities=CAPABILITIES - set(settings.lacks),
             firmwares=frozenset(Firmware) if settings.firmware is None else frozenset({settings.firmware}),

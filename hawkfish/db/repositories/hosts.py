@@ -21,7 +21,7 @@ from hawkfish.db.models.systems import SystemRow, VolumeRow
 from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.host_watches import HOSTS_CHANNEL
 from hawkfish.domain.hosts import ComputeCapability, Host, HostFacts, HostLimits, HostState, Virtualisation
-from hawkfish.domain.machines import Firmware
+from hawkfish.domain.machines import DriveKind, Firmware
 from hawkfish.domain.messages import (
     RESOURCE_STATUS_CRITICAL,
     RESOURCE_STATUS_OK,
@@ -54,6 +54,8 @@ def facts_from_json(values: Mapping[str, Any]) -> HostFacts:
     known["virtualisation"] = Virtualisation(known["virtualisation"])
     known["capabilities"] = frozenset(ComputeCapability(item) for item in known.get("capabilities", ()))
     known["firmwares"] = frozenset(Firmware(item) for item in known.get("firmwares", ()))
+    if "drives" in known:
+        known["drives"] = frozenset(DriveKind(item) for item in known["drives"])
     for key in ("cpu_models", "networks", "bridges", "warnings"):
         known[key] = tuple(known.get(key, ()))
     return HostFacts(**known)

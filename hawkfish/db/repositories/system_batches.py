@@ -11,11 +11,13 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAttachmentRow, VolumeRow
 from hawkfish.db.repositories.events import Happened
+from hawkfish.db.repositories.hosts import facts_from_json
 from hawkfish.db.repositories.system_rows import attachment_to_json
 from hawkfish.db.repositories.systems import SYSTEMS
-from hawkfish.domain.machines import USUAL_DRIVES, FirmwareSetup, MachineFacts, PowerState
+from hawkfish.domain.machines import DriveSpec, FirmwareSetup, MachineFacts, PowerState, drives_of_kinds
 from hawkfish.domain.messages import EventMessage
 from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import AlreadyExists
@@ -163,9 +165,10 @@ class SystemBatchRepository:
         rows = self._session.execute(
             select(
                 *(SystemRow.id, SystemRow.name, SystemRow.vcpus, SystemRow.memory_mib),
-                *(SystemRow.firmware, SystemRow.setup),
+                *(SystemRow.firmware, SystemRow.setup, SystemRow.host_id),
             ).where(SystemRow.id.in_(ids))
-        )
+        ).all()
+        drives = self._drives({row.host_id for row in rows})
         return {
             UUID(row.id): MachineFacts(
                 name=row.name,
@@ -173,12 +176,17 @@ class SystemBatchRepository:
                 memory_mib=row.memory_mib,
                 disk_ids=tuple(disks[row.id]),
                 mac_addresses=tuple(addresses[row.id]),
-                media=tuple((drive.id, None) for drive in USUAL_DRIVES),
+                media=tuple((drive.id, None) for drive in drives[row.host_id]),
                 firmware=row.firmware,
                 setup=FirmwareSetup.of(row.setup),
             )
             for row in rows
         }
+
+    def _drives(self, host_ids: Collection[str]) -> dict[str, tuple[DriveSpec, ...]]:
+        """What machines on these hosts have for media."""
+        rows = self._session.execute(select(HostRow.id, HostRow.facts).where(HostRow.id.in_(host_ids)))
+        return {row.id: drives_of_kinds(facts_from_json(row.facts).drives) for row in rows}
 
     def _lists(self, table: Any, column: Any, ids: Collection[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {key: [] for key in ids}

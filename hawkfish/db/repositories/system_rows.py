@@ -14,6 +14,7 @@ from hawkfish.db.prepared import AnySelect, Prepared
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
     Bridge,
+    DriveKind,
     Firmware,
     FirmwareSetup,
     MachineFacts,
@@ -143,6 +144,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         cpu_models=() if facts is None else facts.cpu_models,
         nests=facts is not None and facts.nested_virtualisation,
         secures_boot=facts is not None and facts.secure_boot,
+        drive_kinds=frozenset({DriveKind.CD}) if facts is None else facts.drives,
         vcpus=row.vcpus,
         memory_mib=row.memory_mib,
         firmware=row.firmware,

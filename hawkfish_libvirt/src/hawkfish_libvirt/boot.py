@@ -12,6 +12,7 @@ by QMP before the processors run: this boot takes the override, a reboot within 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 
 import libvirt
@@ -67,7 +68,7 @@ def _let_run(guest: Guest, definition: MachineXml, run: Run) -> None:
     if firmware.needs_new_variables and run.setup is not None and _same_keys(firmware, run.setup):
         guest.write_definition_metadata(replace(definition, firmware=replace(firmware, made_with=firmware.wanted_keys)))
     if run.once:
-        restore_normal_order(guest, definition)
+        set_order(guest, definition.boot_devices)
     guest.resume()
     guest.write_run(replace(run, once=False, starting=False))
 
@@ -78,12 +79,11 @@ def _same_keys(firmware: FirmwareXml, setup: FirmwareSetup) -> bool:
     return (firmware.secure, firmware.keys, firmware.keys_reset) == started
 
 
-def restore_normal_order(guest: Guest, definition: MachineXml) -> None:
-    """Gives QEMU the order of the definition; firmware reads it at the next reset."""
-    live = guest.live()
-    wanted = {_key(item): item.boot_order for item in definition.devices}
-    devices = [item for item in live.devices if item.boot_order is not None or wanted.get(_key(item))]
-    nameless = [_key(item) for item in devices if not item.alias]
+def set_order(guest: Guest, order: Sequence[str]) -> None:
+    """Gives QEMU an order of devices, by their ids; firmware reads it at the next reset."""
+    wanted = {device_id: number for number, device_id in enumerate(order, start=1)}
+    devices = [item for item in guest.live().present_devices if item.boot_order is not None or item.id in wanted]
+    nameless = [item.id or "" for item in devices if not item.alias]
     if nameless:
         raise BackendError(
             f"The boot order of machine {guest.name} cannot be restored: {', '.join(nameless)} cannot be named to QEMU. "
@@ -95,13 +95,9 @@ def restore_normal_order(guest: Guest, definition: MachineXml) -> None:
     for item in devices:
         _set_boot_index(guest, item, -1)
     for item in devices:
-        number = wanted.get(_key(item))
+        number = wanted.get(item.id or "")
         if number is not None:
             _set_boot_index(guest, item, number)
-
-
-def _key(item: DiskXml | InterfaceXml) -> str:
-    return item.target if isinstance(item, DiskXml) else item.mac_address
 
 
 def _set_boot_index(guest: Guest, item: DiskXml | InterfaceXml, value: int) -> None:

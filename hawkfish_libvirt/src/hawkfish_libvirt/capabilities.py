@@ -50,6 +50,7 @@ class EmulatorCapabilities:
         cpu_models: Named models that processors of guests can be here.
         nested_feature: The feature that lets guests run guests, where they can have it.
         secure_boot: Whether a firmware is installed that can refuse what is not signed.
+        usb_disks: Whether disks can hang on USB.
     """
 
     emulator: str
@@ -59,6 +60,7 @@ class EmulatorCapabilities:
     cpu_models: tuple[str, ...]
     nested_feature: str | None
     secure_boot: bool
+    usb_disks: bool
 
     @classmethod
     def parse(cls, text: str) -> EmulatorCapabilities:
@@ -79,6 +81,7 @@ class EmulatorCapabilities:
                 )
             ),
             secure_boot=any(item.text == "yes" for item in root.findall("os/loader/enum[@name='secure']/value")),
+            usb_disks=any(item.text == "usb" for item in root.findall("devices/disk/enum[@name='bus']/value")),
             nested_feature=_nested_feature(root.find("cpu/mode[@name='host-model']")),
         )
 

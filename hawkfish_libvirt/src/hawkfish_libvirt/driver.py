@@ -128,7 +128,7 @@ class LibvirtDriver(
             machine = build_machine(spec, self._platform(raw, virt_type, spec), serial_log, old)
             guest = Guest(raw, raw.defineXML(machine.build()))
             if guest.is_active:
-                guest.stamp_running(spec.stamp)
+                guest.stamp_running(machine)
             return guest.observe()
 
         return self._host.machines.call(

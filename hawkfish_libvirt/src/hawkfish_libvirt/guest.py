@@ -84,20 +84,21 @@ class Guest:
         if not self.is_active:
             raise Conflict(f"{operation} of machine {self.name} is not possible: it is off. Start it first.")
 
-    def stamp_running(self, stamp: MachineStamp) -> None:
-        """Writes a new stamp into the running domain; its definition has it already."""
-        self._write_metadata(stamp, self.live().run)
+    def stamp_running(self, definition: MachineXml) -> None:
+        """Writes the stamp of a new definition into the running domain, and which places for sticks it has now."""
+        if definition.stamp is not None:
+            self._write_metadata(definition.stamp, self.live().run, definition.sticks)
 
     def write_run(self, run: Run) -> None:
         """Writes what is known of this run into the running domain."""
-        stamp = self.live().stamp
-        if stamp is not None:
-            self._write_metadata(stamp, run)
+        live = self.live()
+        if live.stamp is not None:
+            self._write_metadata(live.stamp, run, live.sticks)
 
-    def _write_metadata(self, stamp: MachineStamp, run: Run | None) -> None:
+    def _write_metadata(self, stamp: MachineStamp, run: Run | None, sticks: str) -> None:
         self._domain.setMetadata(
             libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-            to_text(build_metadata(stamp, run, with_namespace=False)),
+            to_text(build_metadata(stamp, run, sticks=sticks, with_namespace=False)),
             PREFIX,
             NAMESPACE,
             libvirt.VIR_DOMAIN_AFFECT_LIVE,
@@ -109,7 +110,7 @@ class Guest:
             return
         self._domain.setMetadata(
             libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-            to_text(build_metadata(machine.stamp, None, machine.firmware, with_namespace=False)),
+            to_text(build_metadata(machine.stamp, None, machine.firmware, machine.sticks, with_namespace=False)),
             PREFIX,
             NAMESPACE,
             libvirt.VIR_DOMAIN_AFFECT_CONFIG,

@@ -27,7 +27,11 @@ from hawkfish_libvirt.machine_xml import CpuXml, DiskXml, FirmwareXml, Interface
 from hawkfish_libvirt.source_xml import source_of
 
 _ALIAS_FORM = re.compile(r"[A-Za-z0-9_-]+")
-_DRIVE_BUSES = {DriveKind.CD: ("cdrom", "sata", "sd"), DriveKind.FLOPPY: ("floppy", "fdc", "fd")}
+_DRIVE_BUSES = {
+    DriveKind.CD: ("cdrom", "sata", "sd"),
+    DriveKind.FLOPPY: ("floppy", "fdc", "fd"),
+    DriveKind.USB: ("disk", "usb", "sd"),
+}
 _DISK_PREFIXES = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd"}
 
 
@@ -202,12 +206,12 @@ def observe_machine(machine: MachineXml, power_state: PowerState, run_id: str | 
         firmware=Firmware.UEFI if machine.firmware.uefi else Firmware.BIOS,
         run_id=run_id,
         stamp=machine.stamp,
-        disk_ids=tuple(item.id or item.target for item in machine.disks if item.device in {"disk", "lun"}),
+        disk_ids=tuple(item.id or item.target for item in machine.disks if not item.takes_media),
         mac_addresses=tuple(item.mac_address for item in machine.interfaces),
         media=tuple(
             (item.id or item.target, item.source.text if item.source else None)
             for item in machine.disks
-            if item.device in {"cdrom", "floppy"}
+            if item.takes_media
         ),
         boot_devices=run_order or machine.boot_devices,
         setup=(machine.run.setup if run_id is not None and machine.run else None) or setup_of(machine),
@@ -260,11 +264,9 @@ def _disk(disk: DiskSpec, names: _TargetNames) -> DiskXml:
 
 
 def _drive(drive: DriveSpec, names: _TargetNames) -> DiskXml:
-    if drive.kind not in _DRIVE_BUSES:
-        raise NotSupported(
-            f"The libvirt driver makes no drives of kind {drive.kind.value!r}; use a CD drive for {drive.id}.",
-            operation="define",
-        )
+    is_stick, alias = drive.kind is DriveKind.USB, _alias(drive.id)
+    if is_stick and alias is None:
+        raise InvalidRequest(f"The id {drive.id!r} of a drive must consist of letters, digits, `_` and `-`.")
     device, bus, prefix = _DRIVE_BUSES[drive.kind]
     return DiskXml(
         id=drive.id,
@@ -272,8 +274,9 @@ def _drive(drive: DriveSpec, names: _TargetNames) -> DiskXml:
         bus=bus,
         device=device,
         source=source_of(drive.medium) if drive.medium else None,
-        read_only=device == "cdrom",
-        alias=_alias(drive.id),
+        read_only=is_stick or device == "cdrom",
+        removable=is_stick,
+        alias=alias,
     )
 
 

@@ -54,7 +54,11 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class DiskXml:
-    """A disk or a drive with a changeable medium; `id` becomes the device's alias and a disk's serial number."""
+    """A disk or a drive with a changeable medium; `id` becomes the device's alias and a disk's serial number.
+
+    Attributes:
+        removable: A USB stick. Without a medium it is no device of the machine: only our metadata know its place then.
+    """
 
     target: str
     bus: str
@@ -68,9 +72,20 @@ class DiskXml:
     serial: str | None = None
     read_only: bool = False
     shareable: bool = False
+    removable: bool = False
     boot_order: int | None = None
     alias: str | None = None
     address: Address = ()
+
+    @property
+    def takes_media(self) -> bool:
+        """Whether it is a drive."""
+        return self.removable or self.device in {"cdrom", "floppy"}
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is the place of a stick, with none in it."""
+        return self.removable and self.source is None
 
     def build(self) -> ET.Element:
         """The `<disk>` element."""
@@ -82,7 +97,9 @@ class DiskXml:
                 driver.set(name, value)
         if self.source:
             element.append(build_source(self.source))
-        add(element, "target", dev=self.target, bus=self.bus)
+        target = add(element, "target", dev=self.target, bus=self.bus)
+        if self.removable:
+            target.set("removable", "on")
         if self.read_only:
             add(element, "readonly")
         if self.shareable:
@@ -112,6 +129,7 @@ class DiskXml:
             serial=serial,
             read_only=element.find("readonly") is not None,
             shareable=element.find("shareable") is not None,
+            removable=attribute(element, "target", "removable") == "on",
             alias=alias,
             boot_order=_parse_boot_order(element),
             address=_parse_address(element),
@@ -271,6 +289,16 @@ class MachineXml:
         return self.disks + self.interfaces
 
     @property
+    def sticks(self) -> str:
+        """The places of USB sticks with their numbers in the boot order, as our metadata have them."""
+        return " ".join(f"{disk.id}:{disk.target}:{disk.boot_order or ''}" for disk in self.disks if disk.removable)
+
+    @property
+    def present_devices(self) -> tuple[DiskXml | InterfaceXml, ...]:
+        """Those that the machine really has now."""
+        return tuple(item for item in self.devices if not (isinstance(item, DiskXml) and item.is_absent))
+
+    @property
     def boot_devices(self) -> tuple[str, ...]:
         """Ids of the devices that firmware tries, in their order."""
         numbered = [item for item in self.devices if item.boot_order is not None]
@@ -282,12 +310,12 @@ class MachineXml:
         add(root, "name", text=self.name)
         add(root, "uuid", text=str(self.id))
         if self.stamp is not None:
-            add(root, "metadata").append(build_metadata(self.stamp, self.run, self.firmware))
+            add(root, "metadata").append(build_metadata(self.stamp, self.run, self.firmware, self.sticks))
         add(root, "memory", text=str(self.memory_kib), unit="KiB")
         add(root, "vcpu", text=str(self.vcpus))
         self._build_system(root)
         devices = add(root, "devices")
-        for device in self.devices:
+        for device in self.present_devices:
             devices.append(device.build())
         self._build_fixed_devices(devices)
         return to_text(root)
@@ -335,8 +363,9 @@ class MachineXml:
             screen = add(devices, "graphics", type="vnc")
             add(screen, "listen", type="socket")
             add(add(devices, "video"), "model", type="vga")
-            add(devices, "controller", type="usb", model="qemu-xhci")
             add(devices, "input", type="tablet", bus="usb")
+        if self.graphics or any(disk.bus == "usb" for disk in self.disks):
+            add(devices, "controller", type="usb", model="qemu-xhci")
         if self.random:
             add(add(devices, "rng", model="virtio"), "backend", text="/dev/urandom", model="random")
 
@@ -359,7 +388,7 @@ class MachineXml:
             firmware=_parse_firmware(root),
             stamp=stamp,
             run=run,
-            disks=tuple(DiskXml.parse(item) for item in root.findall("devices/disk")),
+            disks=_parse_disks(root),
             interfaces=tuple(InterfaceXml.parse(item) for item in root.findall("devices/interface")),
             graphics=root.find("devices/graphics") is not None,
             serial=root.find("devices/serial") is not None,
@@ -372,7 +401,7 @@ def edit_for_start(text: str, machine: MachineXml, run: Run) -> str:
     """The definition `text` with the boot order of `machine` and with `run`; all else stays as libvirt has it."""
     root = parse_text(text)
     elements = [*root.findall("devices/disk"), *root.findall("devices/interface")]
-    for element, item in zip(elements, machine.devices, strict=True):
+    for element, item in zip(elements, machine.present_devices, strict=True):
         for boot in element.findall("boot"):
             element.remove(boot)
         if item.boot_order is not None:
@@ -384,7 +413,12 @@ def edit_for_start(text: str, machine: MachineXml, run: Run) -> str:
 
 
 def build_metadata(
-    stamp: MachineStamp, run: Run | None = None, firmware: FirmwareXml | None = None, *, with_namespace: bool = True
+    stamp: MachineStamp,
+    run: Run | None = None,
+    firmware: FirmwareXml | None = None,
+    sticks: str = "",
+    *,
+    with_namespace: bool = True,
 ) -> ET.Element:
     """Our element within `<metadata>`.
 
@@ -392,6 +426,8 @@ def build_metadata(
     elements within.
     """
     attributes = {"installation": stamp.installation_id, "task": stamp.task_id, "epoch": str(stamp.epoch)}
+    if sticks:
+        attributes["sticks"] = sticks
     if firmware is not None:
         attributes |= _firmware_attributes(firmware)
     if run is not None:
@@ -477,6 +513,27 @@ def _parse_setup(element: ET.Element) -> FirmwareSetup | None:
         secure_boot=secure["secure"],
         secure_boot_keys=secure["keys"],
         keys_reset=secure["keys_reset"],
+    )
+
+
+def _parse_disks(root: ET.Element) -> tuple[DiskXml, ...]:
+    """Disks and drives; sticks that are not there stand behind the others."""
+    disks = tuple(DiskXml.parse(item) for item in root.findall("devices/disk"))
+    ours = root.find(f"metadata/{{{NAMESPACE}}}machine")
+    places = [] if ours is None else [place.split(":") for place in ours.get("sticks", "").split()]
+    there = {disk.id for disk in disks}
+    return disks + tuple(
+        DiskXml(
+            id=stick_id,
+            target=target,
+            bus="usb",
+            read_only=True,
+            removable=True,
+            boot_order=int(order) if order else None,
+            alias=own_alias(stick_id),
+        )
+        for stick_id, target, order in places
+        if stick_id not in there
     )
 
 

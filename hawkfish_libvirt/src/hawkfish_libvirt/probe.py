@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import libvirt
 
 from hawkfish.domain.hosts import HostFacts, Virtualisation
-from hawkfish.domain.machines import Firmware
+from hawkfish.domain.machines import DriveKind, Firmware
 from hawkfish.errors import NotSupported
 from hawkfish_libvirt import kvm_proof
 from hawkfish_libvirt.capabilities import EmulatorCapabilities, HostCapabilities, is_bridge, network_bridge
@@ -59,6 +59,7 @@ class HostProbe:
                 cpu_models=cpu_models(virtualisation.value, emulator),
                 nested_virtualisation=emulator.nested_feature is not None,
                 secure_boot=emulator.secure_boot and has_reset_of_variables(raw),
+                drives=frozenset({DriveKind.CD, DriveKind.USB} if emulator.usb_disks else {DriveKind.CD}),
                 networks=tuple(sorted(network.name() for network in networks)),
                 bridges=tuple(sorted({name for name in found if name})),
                 data_dir=str(self._data_dir),
