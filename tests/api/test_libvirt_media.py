@@ -123,7 +123,9 @@ def test_the_guest_sees_what_is_inserted_and_ejected(
     wait_until(lambda: real.get(drive).json["Inserted"] is False, "what virsh does is shown", BOOT_SECONDS)
 
 
-@pytest.mark.parametrize("system", ["BIOS", "UEFI"], indirect=True)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("system", ["UEFI"], indirect=True)
 def test_a_stick_is_seen_by_the_guest_and_booted_from_once(
     real: Api, system: dict[str, Any], installer_iso: Path
 ) -> None:

@@ -332,6 +332,15 @@ BROKEN_DRIVERS = {
         """,
         "test_what_cannot_be_inserted_leaves_the_medium",
     ),
+    "a stick that is never plugged in": (
+        """
+        class Broken(SimulatedDriver):
+            def change_medium(self, machine_id, drive_id, medium):
+                if drive_id == "Cd":
+                    super().change_medium(machine_id, drive_id, medium)
+        """,
+        "test_a_usb_stick_is_plugged_in_and_pulled_out[off]",
+    ),
     "deletes disks with their machine": (
         """
         class Broken(SimulatedDriver):
