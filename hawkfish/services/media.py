@@ -24,7 +24,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.downloads import check_url, shown_url, url_key
 from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.media_cache import MediaCache, copies_at
-from hawkfish.services.media_order import COPY, EJECT, FETCH, INSERT
+from hawkfish.services.media_order import COPY, EJECT, FETCH, INSERT, insertions_nobody_sees
 from hawkfish.services.refusals import notes_refusals
 from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.system_creation import subject_of
@@ -186,6 +186,9 @@ class MediaService:
     def eject(self, actor: Actor, system_id: UUID, drive_id: str, *, expected_version: int | None = None) -> Accepted:
         """Accepts that a drive is emptied, in its turn; an empty one is left alone.
 
+        Insertions that still wait for their image are cancelled, since nobody would see them: unless a start was accepted
+        after them, which is to find them there. So nobody waits for a download in order to have it thrown away.
+
         Raises:
             NotFound: There is no such system, or it has no such drive.
             Conflict: The system is being deleted.
@@ -212,6 +215,9 @@ class MediaService:
                 limits=[tasks_on(system.host_id, self._access.settings.host_tasks)],
             )
             uow.media.write_drive(media, expected_version, source_key=None, task_id=task.id)
+            for insertion in insertions_nobody_sees(uow, system_id, drive_id):
+                reason = f"What is in {drive_id} was ejected by {actor.user_name} before the image was there."
+                self._access.queue.request_abort(uow, insertion.id, reason=reason)
             self._record(uow, actor, "media.eject", view, task)
             return Accepted(system_id, task)
 

@@ -16,12 +16,26 @@ FETCH, COPY, INSERT, EJECT, CLEAN = "media.fetch", "media.copy", "media.insert",
 CHANGES = (INSERT, EJECT)
 """The kinds of task that change what is in a drive."""
 MEDIA_KINDS = (FETCH, COPY, *CHANGES)
+POWER_ON, RESTART = "system.power-on", "system.restart"
+RAISES_POWER = (POWER_ON, RESTART)
+"""The kinds of task that start a machine, which finds in its drives what was accepted before."""
 
 
 def media_ahead(uow: UnitOfWork, system_id: UUID) -> list[Task]:
     """The changes of media that are accepted for a system and not done: the last one of each drive."""
     last = {task.arguments["drive_id"]: task for task in uow.tasks.ahead([f"system:{system_id}"], CHANGES)}
     return list(last.values())
+
+
+def insertions_nobody_sees(uow: UnitOfWork, system_id: UUID, drive_id: str) -> list[Task]:
+    """The insertions into a drive that have not begun and after which no start was accepted: an ejection makes them void."""
+    line = [f"system:{system_id}"]
+    last_start = max((task.number for task in uow.tasks.ahead(line, RAISES_POWER)), default=0)
+    return [
+        task
+        for task in uow.tasks.ahead(line, (INSERT,))
+        if task.arguments["drive_id"] == drive_id and task.epoch == 0 and task.number > last_start
+    ]
 
 
 def wait_for_media(uow: UnitOfWork, seconds: int) -> dict[str, Any]:

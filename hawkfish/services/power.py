@@ -42,7 +42,14 @@ from hawkfish.services.boot import (
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
 from hawkfish.services.host_limits import power_cuts_on, shutdowns_on, tasks_on
-from hawkfish.services.media_order import media_ahead, refuse_without_media, wait_for_media
+from hawkfish.services.media_order import (
+    POWER_ON,
+    RAISES_POWER,
+    RESTART,
+    media_ahead,
+    refuse_without_media,
+    wait_for_media,
+)
 from hawkfish.services.refusals import notes_refusals
 from hawkfish.tasks import Step, StepContext, TaskKind
 
@@ -50,15 +57,12 @@ POLL_SECONDS = 0.25
 ASK_AGAIN_SECONDS = 5.0
 OVERTAKEN_MARGIN = 5.0  # seconds that a task is given to end after the last call of its driver has
 
-POWER_ON, RESTART, SHUT_DOWN, FORCE_OFF, POWER_OFF, SIGNAL = (
-    "system.power-on",
-    "system.restart",
+SHUT_DOWN, FORCE_OFF, POWER_OFF, SIGNAL = (
     "system.shut-down",
     "system.force-off",
     "system.power-off",
     "system.signal",
 )
-RAISES_POWER = (POWER_ON, RESTART)
 
 KIND_OF_RESET: Mapping[ResetType, str] = {
     ResetType.ON: POWER_ON,

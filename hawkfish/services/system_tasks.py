@@ -31,7 +31,8 @@ from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
 from hawkfish.services.image_disks import ImageDisks
 from hawkfish.services.machines import machine_spec
-from hawkfish.services.power import POWER_ON, machine_gone, start_limits
+from hawkfish.services.media_order import POWER_ON
+from hawkfish.services.power import machine_gone, start_limits
 from hawkfish.tasks import Step, StepContext, TaskKind
 
 Result = dict[str, Any]

@@ -17,10 +17,10 @@ from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
 from hawkfish.services.boot import changed_boot
 from hawkfish.services.host_limits import tasks_on
-from hawkfish.services.media_order import CHANGES
+from hawkfish.services.media_order import CHANGES, RAISES_POWER
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
-from hawkfish.services.power import RAISES_POWER, PowerVerbs
+from hawkfish.services.power import PowerVerbs
 from hawkfish.services.refusals import notes_refusals
 from hawkfish.services.system_batches import BatchCreationVerbs
 from hawkfish.services.system_creation import subject_of

@@ -150,6 +150,7 @@ class Order(RuleBasedStateMachine):
         self.asked: list[Asked] = []
         self.gates: list[threading.Event] = []
         self.number = 0
+        self.cancelled: set[str] = set()
         self.first = self.systems.get(SYSTEM_ACTOR, system_id).firmware
 
     # --- what clients do -----------------------------------------------------------------------------------------
@@ -218,6 +219,7 @@ class Order(RuleBasedStateMachine):
         if changes:
             with suppress(HawkFishError):  # it has ended
                 self.service.application.tasks.cancel(SYSTEM_ACTOR, changes[-1].id)
+                self.cancelled.add(changes[-1].id)
 
     # --- what happens to them ------------------------------------------------------------------------------------
 
@@ -247,6 +249,7 @@ class Order(RuleBasedStateMachine):
                 assert task is not None
                 assert task.state in {TaskState.FAILED, TaskState.CANCELLED}, "it started without what was accepted"
             replay.follow(each, None if task is None else task.state)
+        self._check_what_an_ejection_has_cancelled()
         boots = self._boots()
         assert explain(boots, replay.allowed), f"booted {boots}, accepted {self._story()}, allowed {replay.allowed}"
         machine = self.service.machines()[self.system_id]
@@ -259,6 +262,24 @@ class Order(RuleBasedStateMachine):
         self.service.start_ready_worker()
         self.all_comes_to_an_end()
         self.service.wait(self.systems.reset(SYSTEM_ACTOR, self.system_id, ResetType.FORCE_OFF).task)
+
+    def _check_what_an_ejection_has_cancelled(self) -> None:
+        """Insertions that nobody cancelled were cancelled by an ejection, and no start was to find them there."""
+        for place, each in enumerate(self.asked):
+            if each.what != "medium" or each.value is None or each.task is None or each.task.id in self.cancelled:
+                continue
+            if self.service.wait(each.task).state is not TaskState.CANCELLED:
+                continue
+            later = self.asked[place + 1 :]
+            ejected = next(
+                (at for at, next_one in enumerate(later) if next_one.what == "medium" and not next_one.value), None
+            )
+            assert ejected is not None, f"nobody has ejected {each.task.title}"
+            for between in later[:ejected]:
+                if between.value in STARTS and between.task is not None:
+                    assert self.service.wait(between.task).state is not TaskState.COMPLETED, (
+                        "it started without its medium"
+                    )
 
     # --- what is known of it -------------------------------------------------------------------------------------
 

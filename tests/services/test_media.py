@@ -141,6 +141,39 @@ def test_an_image_that_was_taken_back_is_not_missed(installation, media, server,
     assert installation.boots(system) == ["disk"]
 
 
+def test_what_is_ejected_before_it_is_there_is_not_waited_for(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path], server.plans[path + "2"] = Plan(iso("slow"), gate=gate), Plan(iso("other"), gate=gate)
+    system = installation.create()
+    waiting = [media.insert(system, server.url(path)), media.insert(system, server.url(path + "2"))]
+    stick = media.insert(system, server.url(path), "Usb")
+    ejecting = media.eject(system)
+    for accepted in waiting:
+        ended = installation.ended(accepted)
+        assert (ended.state, "ejected" in ended.error.message) == (TaskState.CANCELLED, True)
+    assert media.shown(system) == (None, False)
+    gate.set()
+    installation.done(ejecting)
+    installation.done(stick)
+    assert (media.real(system), media.real(system, "Usb")) == (None, iso("slow")), "another drive is another matter"
+
+
+def test_an_image_that_a_start_is_to_find_is_inserted_before_it_is_ejected(installation, media, server, path):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso("seen"), gate=gate)
+    system = installation.create()
+    inserting = media.insert(system, server.url(path))
+    starting = installation.reset(system, ResetType.ON)
+    ejecting = media.eject(system)
+    assert media.shown(system) == (None, False)
+    gate.set()
+    for accepted in (inserting, starting, ejecting):
+        installation.done(accepted)
+    digest = hashlib.sha256(iso("seen")).hexdigest()
+    assert file_name(digest) in installation.serial(system), "it was there at the start"
+    assert media.real(system) is None
+
+
 def test_the_same_address_is_asked_again_and_brings_what_is_new(installation, media, server, path):
     server.plans[path] = Plan(iso("old"), etag='"old"')
     system = installation.create()
