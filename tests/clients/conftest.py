@@ -127,9 +127,22 @@ def remove(api: Api, path: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def cd_url(guest_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cd(guest_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The guest on a CD."""
+    return make_iso(guest_iso, tmp_path_factory.mktemp("cd"), CD_WORD).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def cd_url(cd: bytes) -> Iterator[str]:
     """The guest on a CD, as a web server has it."""
-    iso = make_iso(guest_iso, tmp_path_factory.mktemp("cd"), CD_WORD)
     with FileServer() as server:
-        server.plans["/guest.iso"] = Plan(iso.read_bytes(), etag='"1"')
+        server.plans["/guest.iso"] = Plan(cd, etag='"1"')
+        yield server.url("/guest.iso")
+
+
+@pytest.fixture(scope="session")
+def secure_cd_url(cd: bytes) -> Iterator[str]:
+    """The same by https, with a certificate that the server has signed itself."""
+    with FileServer(tls=True) as server:
+        server.plans["/guest.iso"] = Plan(cd, etag='"1"')
         yield server.url("/guest.iso")

@@ -51,7 +51,7 @@ def test_sushy_by_uefi(served: Served, new_machine: NewMachine, cd_url: str) -> 
     root._conn.close()
 
 
-def test_redfishtool_by_bios(served: Served, new_machine: NewMachine, cd_url: str) -> None:
+def test_redfishtool_by_bios(served: Served, new_machine: NewMachine, secure_cd_url: str) -> None:
     machine = new_machine("tool", "BIOS")
 
     def tool(*words: str) -> str:
@@ -62,10 +62,12 @@ def test_redfishtool_by_bios(served: Served, new_machine: NewMachine, cd_url: st
         return done.stdout
 
     media = f"{machine.path}/VirtualMedia/Cd/Actions/VirtualMedia"
-    tool("raw", "POST", f"{media}.InsertMedia", "-d", json.dumps({"Image": cd_url}))
+    trust = json.dumps({"VerifyCertificate": False})
+    tool("raw", "PATCH", f"{machine.path}/VirtualMedia/Cd", "-d", trust)
+    tool("raw", "POST", f"{media}.InsertMedia", "-d", json.dumps({"Image": secure_cd_url}))
     tool("Systems", "-I", machine.id, "setBootOverride", "Once", "Cd")
     tool("Systems", "-I", machine.id, "reset", "On")
-    check_installed(machine, cd_url, "bios")
+    check_installed(machine, secure_cd_url, "bios")
     tool("Systems", "-I", machine.id, "reset", "ForceRestart")
     assert machine.boots(2)[1] == "disk by bios"
     tool("raw", "POST", f"{media}.EjectMedia", "-d", "{}")
