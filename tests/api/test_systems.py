@@ -293,6 +293,8 @@ def test_a_target_that_the_system_lacks_is_refused_with_what_it_has(api: Api) ->
         (message,) = messages(refused)
         assert message["MessageId"] == "Base.1.22.PropertyValueNotInList"
         assert "None, Hdd, Cd" in refused.text
+    setup = api.patch(system["@odata.id"], {"Boot": {"BootSourceOverrideTarget": "BiosSetup"}})
+    assert (setup.status_code, "Attributes of the system's Bios" in setup.text) == (400, True)
     assert api.get(system["@odata.id"]).json["Boot"] == boot
 
 
