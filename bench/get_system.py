@@ -70,7 +70,7 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=4, help="of each measurement (4)")
     options.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
     options.add_argument(
-        "--log-level", default="warning", help="of the service (warning; the bare responder logs nothing)"
+        "--log-level", default="info", help="of the service (info, as installed; the bare responder logs nothing)"
     )
     given = options.parse_args()
     seconds, rounds, systems = (0.2, 1, 3) if given.tiny else (given.seconds, given.rounds, 100)

@@ -10,7 +10,7 @@ from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
-from hawkfish.db.repositories.task_statements import ENDED_AT
+from hawkfish.db.repositories.task_statements import ENDED_AT, UNCLAIMED
 from hawkfish.locks import native_local
 
 
@@ -48,6 +48,11 @@ class QuickReads:
         """Whether a task is there and has not ended; False also where there is no answer."""
         row = self._one(ENDED_AT, {"of_task": task_id})
         return row is not None and row.ended_at is None
+
+    def all_tasks_have_workers(self) -> bool:
+        """Whether no task is there that a worker could take; False also where there is no answer."""
+        row = self._one(UNCLAIMED, {})
+        return row is not None and row.number == 0
 
     def _one(self, statement: Prepared, parameters: dict[str, str]) -> Any:
         if self._path is None:

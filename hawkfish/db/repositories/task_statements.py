@@ -85,6 +85,19 @@ WISHES = Prepared(
         TASKS.c.worker_id == bindparam("of_worker")
     )
 )
+UNCLAIMED = Prepared(
+    select(func.count().label("number")).select_from(
+        select(TASKS.c.id).where(TASKS.c.ended_at.is_(None), TASKS.c.worker_id.is_(None)).limit(1).subquery()
+    )
+)
+OVERDUE = Prepared(
+    select(TASKS).where(
+        TASKS.c.ended_at.is_(None),
+        TASKS.c.deadline < bindparam("now", type_=UtcDateTime()),
+        ~TASKS.c.abort_requested,
+        ~TASKS.c.undoing,
+    )
+)
 LEAVE_LINE = Prepared(delete(LOCKS).where(LOCKS.c.task_id == bindparam("of_task")))
 LEAVE_LIMITS = Prepared(delete(LIMITS).where(LIMITS.c.task_id == bindparam("of_task")))
 

@@ -44,6 +44,7 @@ from hawkfish.db.repositories.task_statements import (
     LOCKS,
     NOTE,
     OF_LIMITS,
+    OVERDUE,
     STAND_IN_LINE,
     TASKS,
     WISHES,
@@ -296,10 +297,8 @@ class TaskRepository:
 
     def overdue(self) -> list[Task]:
         """Tasks past their deadline of which no abort has been asked yet."""
-        statement = select(TASKS).where(
-            TaskRow.ended_at.is_(None), TaskRow.deadline < self._uow.now(), ~TaskRow.abort_requested, ~TaskRow.undoing
-        )
-        return [_to_task(row) for row in self._session.execute(statement)]
+        rows = OVERDUE.rows(self._uow.connection, {"now": self._uow.now()})
+        return [_to_task(row) for row in rows]
 
     # --- claiming ------------------------------------------------------------------------------------------------
 
