@@ -31,6 +31,7 @@ from hawkfish.errors import HawkFishError, NotFound
 from hawkfish.events.payload import gap, origin_of, payload
 from hawkfish.services.audit import AuditService
 from hawkfish.services.events import View
+from hawkfish.services.surviving import surviving
 from hawkfish.services.webhooks import Outcome, Webhooks
 
 log = structlog.get_logger("hawkfish.deliveries")
@@ -118,15 +119,10 @@ class Deliveries:
     def _run(self) -> None:
         assert self._changes is not None  # noqa: S101  made before the thread
         while not self._stopped.is_set():
-            seconds = LOOK_SECONDS
-            try:
+            seconds = TROUBLE_SECONDS
+            with surviving(log, "subscriptions cannot be read; it is tried again"):
                 self._look()
-            except HawkFishError as error:
-                log.warning("subscriptions cannot be read; it is tried again", error=error.message)
-                seconds = TROUBLE_SECONDS
-            except Exception:
-                log.exception("subscriptions cannot be read; it is tried again")
-                seconds = TROUBLE_SECONDS
+                seconds = LOOK_SECONDS
             self._changes.wait(seconds)
 
     def _look(self) -> None:
@@ -180,14 +176,10 @@ class _Listening:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            try:
+            with surviving(log, "events cannot be read; it is tried again"):
                 with self._database.read() as uow:
                     newest = uow.events.newest()
                 self._wake(newest)
-            except HawkFishError as error:
-                log.warning("events cannot be read; it is tried again", error=error.message)
-            except Exception:
-                log.exception("events cannot be read; it is tried again")
             if self._signal.wait(LOOK_SECONDS):
                 self._stopped.wait(GATHER_SECONDS)
 
@@ -259,14 +251,9 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stopped:
-            try:
+            seconds = TROUBLE_SECONDS
+            with surviving(log, "deliveries cannot be made; it is tried again", subscription=self._name):
                 seconds = self._turn()
-            except HawkFishError as error:
-                log.warning("deliveries wait for the database", subscription=self._name, error=error.message)
-                seconds = TROUBLE_SECONDS
-            except Exception:
-                log.exception("deliveries cannot be made; it is tried again", subscription=self._name)
-                seconds = TROUBLE_SECONDS
             if seconds > 0:
                 self._woken.wait(seconds)
                 self._woken.clear()

@@ -27,10 +27,11 @@ from hawkfish.domain.accounts import Account, Actor
 from hawkfish.domain.events import Event
 from hawkfish.domain.messages import RESOURCE_REMOVED, STREAM_OPENED
 from hawkfish.domain.subscriptions import Subscription, SubscriptionType
-from hawkfish.errors import HawkFishError, ServiceBusy
+from hawkfish.errors import ServiceBusy
 from hawkfish.events.payload import gap, payload
 from hawkfish.services.access import Access
 from hawkfish.services.events import View
+from hawkfish.services.surviving import surviving
 
 log = structlog.get_logger("hawkfish.streams")
 
@@ -157,18 +158,13 @@ class StreamService:
         """Reads what is new and tells all; ends with the last stream."""
         kept_at = time.monotonic()
         while True:
-            seconds = KEEP_SECONDS
-            try:
+            seconds = TROUBLE_SECONDS
+            with surviving(log, "events cannot be read for streams; it is tried again"):
                 self._look()
                 if time.monotonic() - kept_at >= KEEP_SECONDS:
                     kept_at = time.monotonic()
                     self._keep()
-            except HawkFishError as error:
-                log.warning("events cannot be read for streams; it is tried again", error=error.message)
-                seconds = TROUBLE_SECONDS
-            except Exception:
-                log.exception("events cannot be read for streams; it is tried again")
-                seconds = TROUBLE_SECONDS
+                seconds = KEEP_SECONDS
             with self._news:
                 signal = self._signal
                 if not self._open and not self._closed and signal is not None:

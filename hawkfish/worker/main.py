@@ -12,8 +12,8 @@ from prometheus_client import start_http_server
 from hawkfish import metrics
 from hawkfish.bootstrap import Application
 from hawkfish.config import Settings
-from hawkfish.errors import HawkFishError
 from hawkfish.events.dispatcher import Dispatcher, Sink
+from hawkfish.services.surviving import surviving
 from hawkfish.tasks import Runner, RunnerSettings
 from hawkfish.worker.watcher import END_SECONDS, LOOK_SECONDS, Watcher
 
@@ -108,7 +108,7 @@ class _Watching:
 def _tidy(application: Application, stop: threading.Event) -> None:
     """Drops what is kept for a while only."""
     while not stop.is_set():
-        try:
+        with surviving(log, "tidying up failed; it is tried again"):
             application.sessions.purge()
             application.audit.purge()
             application.events.prune()
@@ -117,8 +117,4 @@ def _tidy(application: Application, stop: threading.Event) -> None:
             application.media.purge()
             before = datetime.now(UTC) - SCREENSHOTS_KEPT
             application.database.run(lambda uow, before=before: uow.systems.purge_screenshots(before))  # type: ignore[misc]  # mypy cannot type a lambda's default
-        except HawkFishError as error:
-            log.warning("tidying up failed; it is tried again", error=error.message)
-        except Exception:
-            log.exception("tidying up failed; it is tried again")
         stop.wait(TIDY_SECONDS)
