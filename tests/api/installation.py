@@ -22,6 +22,7 @@ from hawkfish.db import Database
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.services.accepted import Accepted
 from hawkfish.worker import main as worker
+from tests.support.installation import PATIENT_LEASE
 from tests.support.libvirt_host import LibvirtHostBed
 
 PASSWORD = "Quiet-Harbour-41"
@@ -112,7 +113,8 @@ def running_worker(settings: Settings) -> Iterator[None]:
 
 def prepare(data_dir: Path, database_url: str | None = None, **settings: Any) -> Settings:
     """A migrated database with the administrator in it."""
-    chosen = load_settings({}, data_dir=data_dir, database_url=database_url, **settings)
+    given = {"task_lease_seconds": PATIENT_LEASE, **settings}
+    chosen = load_settings({}, data_dir=data_dir, database_url=database_url, **given)
     database = Database(chosen.database_url)
     database.upgrade()
     database.close()

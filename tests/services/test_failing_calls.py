@@ -25,6 +25,7 @@ from hawkfish.services.observation import Observer
 from hawkfish.tasks import Runner, RunnerSettings
 from hawkfish.testing.faults import FailAt, FaultInjector, Moment, broken, every_failure, timed_out
 from hawkfish.testing.simulator import running_simulator
+from tests.support.installation import PATIENT_LEASE
 from tests.support.service import NO_HOST, Inspection
 
 MIB = 2**20
@@ -91,7 +92,8 @@ def bench(database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> 
     folder = application.settings.image_folders[0]
     folder.mkdir(exist_ok=True)
     (folder / "raw.img").write_bytes(b"\0hawkfish" * 1000)
-    runner = Runner(application.database, application.registry, RunnerSettings(undo_backoff=0.02, poll=0.05))
+    settings = RunnerSettings(undo_backoff=0.02, poll=0.05, lease=PATIENT_LEASE)
+    runner = Runner(application.database, application.registry, settings)
     stop = threading.Event()
     thread = threading.Thread(target=runner.run, args=(stop,))
     with running_simulator(tmp_path):

@@ -31,6 +31,8 @@ from hawkfish.worker import main as worker
 from tests.support.postgresql import TEMPLATE
 
 START_SECONDS = 30.0
+PATIENT_LEASE = 120.0
+"""A worker whose beat is late ends its process, which here is that of the tests: a loaded machine must not bring that about."""
 GUEST = "boot_seconds=0.05&shutdown_seconds=0.05"
 READER = Actor(user_name="reader", role=Role.READ_ONLY)
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -174,6 +176,7 @@ def open_installation(folder: Path, database_url: str, **settings: Any) -> Itera
     """An installation on a migrated database, with a worker and the simulated host `rack`."""
     given: dict[str, Any] = {
         "graceful_timeout": 1,
+        "task_lease_seconds": PATIENT_LEASE,
         "sweep_seconds": 0.5,
         "host_down_seconds": 1.0,
         "driver_timeout": 10.0,
