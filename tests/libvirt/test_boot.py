@@ -22,6 +22,7 @@ from tests.support.libvirt_host import enter_network
 
 pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow, pytest.mark.timeout(900)]
 
+KERNEL = ("vmlinuz", "initrd.img")
 FIRMWARES = pytest.mark.parametrize("firmware", list(Firmware))
 
 
@@ -92,14 +93,27 @@ def test_variables_of_uefi_stay_while_a_machine_has_bios_and_go_with_it(driver, 
 # --- the network ------------------------------------------------------------------------------------------------------
 
 
+def make_efi_program(folder):
+    """One file with a loader, the kernel and its files: what UEFI fetches and starts."""
+    (folder / "grub.cfg").write_text(
+        "linux (memdisk)/vmlinuz console=ttyS0 quiet hf.network\ninitrd (memdisk)/initrd.img\nboot\n"
+    )
+    modules = "linux normal echo"
+    command = ["grub-mkstandalone", "--format=x86_64-efi", f"--output={folder / 'boot.efi'}", f"--modules={modules}"]
+    command += [f"--install-modules={modules}", "--locales=", "--fonts=", "--themes="]
+    content = [f"boot/grub/grub.cfg={folder / 'grub.cfg'}", *(f"{name}={folder / name}" for name in KERNEL)]
+    subprocess.run([*command, *content], check=True, timeout=60)
+
+
 @pytest.fixture
 def boot_server(libvirt_host, guest_iso, tmp_path):
-    """The name of a bridge on which a DHCP and TFTP server offers the guest."""
-    for file in ("vmlinuz", "initrd.img"):
+    """The name of a bridge on which a DHCP and TFTP server offers the guest, to each firmware what it can start."""
+    for file in KERNEL:
         shutil.copy(guest_iso.with_name(file), tmp_path)
     (tmp_path / "boot.ipxe").write_text(
         "#!ipxe\nkernel vmlinuz console=ttyS0 quiet hf.network\ninitrd initrd.img\nboot\n"
     )
+    make_efi_program(tmp_path)
     for file in (tmp_path, *tmp_path.iterdir()):
         file.chmod(0o755)
     inside = enter_network(libvirt_host)
@@ -122,7 +136,9 @@ def boot_server(libvirt_host, guest_iso, tmp_path):
             "--interface=br-boot",
             "--bind-interfaces",
             "--dhcp-range=192.168.178.10,192.168.178.50,1h",
-            "--dhcp-boot=boot.ipxe",
+            "--dhcp-match=set:uefi,option:client-arch,7",
+            "--dhcp-boot=tag:!uefi,boot.ipxe",
+            "--dhcp-boot=tag:uefi,boot.efi",
             "--enable-tftp",
             f"--tftp-root={tmp_path}",
         ]
@@ -133,9 +149,11 @@ def boot_server(libvirt_host, guest_iso, tmp_path):
     subprocess.run([*inside, "ip", "link", "del", "br-boot"], check=True, timeout=30)
 
 
-def test_a_guest_comes_from_a_server_of_the_network(driver, new_machine, guest_disk, boot_server):
+@FIRMWARES
+def test_a_guest_comes_from_a_server_of_the_network(driver, new_machine, guest_disk, boot_server, firmware):
     nic = NetworkInterfaceSpec(id="NIC1", mac_address="52:54:00:12:34:99", attachment=Bridge(name=boot_server))
-    spec = new_machine(disks=(guest_disk,), network_interfaces=(nic,))
+    spec = new_machine(firmware=firmware, memory_mib=512, disks=(guest_disk,), network_interfaces=(nic,))
     driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.NETWORK))
     (first,) = wait_for_boots(driver, spec, 1)
+    assert first.startswith(f"BOOTED by {'uefi' if firmware is Firmware.UEFI else 'bios'} ")
     assert "hf.network" in first
