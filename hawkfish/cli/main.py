@@ -132,7 +132,7 @@ class HawkFishApp(App):
             self.parser.error(f"unrecognized arguments: {rest[0]}")
         found, name, arguments = self.manager.find_command(rest)
         command = found(self, self.options)
-        parsed = command.get_parser(f"{self.NAME} {name}").parse_args(arguments)
+        parsed = command.get_parser(f"{self.NAME} {name}").parse_intermixed_args(arguments)
         return int(command.run(parsed) or ExitCode.OK)
 
 

@@ -65,7 +65,7 @@ def test_bios_attributes_are_set_for_the_next_start(hawkfish, system):
     assert hawkfish("systems", "on", name).returncode == 0
     shown = json.loads(hawkfish("bios", "show", name, "-f", "json").stdout)
     assert {row["Value"] for row in shown} >= {"simulated-small", "Disabled"}
-    reset = json.loads(hawkfish("bios", "set", name, "NetworkBoot=Disabled", "--reset", "-f", "json").stdout)
+    reset = json.loads(hawkfish("bios", "set", name, "--reset", "NetworkBoot=Disabled", "-f", "json").stdout)
     assert [row["Next Start"] for row in reset if row["Attribute"] in {"CpuModel", "NetworkBoot"}] == [
         "simulated",
         "Disabled",
