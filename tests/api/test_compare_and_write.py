@@ -15,6 +15,8 @@ from hawkfish.bootstrap import Application
 from tests.api.installation import PASSWORD, add_host, prepare, running_worker, simulator
 from tests.api.live import gunicorn
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 4
 ROUNDS = 8
 INCREMENTS = 3

@@ -24,6 +24,8 @@ from hawkfish.testing.waiting import wait_until
 from tests.api.installation import PASSWORD, prepare, running_worker
 from tests.api.live import gunicorn
 
+pytestmark = pytest.mark.slow
+
 STREAM = "/redfish/v1/EventService/SSE"
 SUBSCRIPTIONS = "/redfish/v1/EventService/Subscriptions"
 TEST = "/redfish/v1/EventService/Actions/EventService.SubmitTestEvent"
@@ -109,7 +111,6 @@ def streams(api: httpx.Client) -> list[dict[str, Any]]:
     return [member for member in members if member["SubscriptionType"] == "SSE"]
 
 
-@pytest.mark.slow  # heartbeats and many sockets take their time
 def test_a_stream_begins_at_once_and_is_a_subscription_until_it_is_closed(service: str, api: httpx.Client) -> None:
     assert api.get("/redfish/v1/EventService").json()["ServerSentEventUri"] == STREAM
     with listening(service) as listener:
@@ -218,7 +219,6 @@ class Crowd:
             one.close()
 
 
-@pytest.mark.slow  # heartbeats and many sockets take their time
 def test_a_thousand_listeners_on_one_process_hear_and_hold_nobody_up(service: str, api: httpx.Client) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -261,7 +261,6 @@ for entries in sut.results.values():
 """
 
 
-@pytest.mark.slow  # heartbeats and many sockets take their time
 @pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # the judge looks at what is on the wire
 def test_the_judge_finds_nothing(service: str) -> None:
     """DMTF's protocol validator 1.3.2 has tests of streams that it does not run; here they are run."""

@@ -101,6 +101,7 @@ def test_machines_run_on_while_the_simulator_is_dead(simulator, driver):
     wait_until(lambda: b"GUEST-READY" in driver.read_serial_log(spec.id), "the guest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", range(5))
 def test_nothing_that_was_answered_is_forgotten(simulator, driver, moment):
     answered = []

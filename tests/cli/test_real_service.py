@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def system(hawkfish, request):
@@ -52,7 +54,6 @@ def test_the_life_of_a_system(hawkfish, system, home):
     assert json.loads(off.stdout)[0]["Power"] == "Off"
 
 
-@pytest.mark.slow
 def test_bios_attributes_are_set_for_the_next_start(hawkfish, system):
     name = system["Name"]
     rows = {row["Attribute"]: row for row in json.loads(hawkfish("bios", "show", name, "-f", "json").stdout)}
@@ -75,7 +76,6 @@ def test_bios_attributes_are_set_for_the_next_start(hawkfish, system):
         assert (refused.returncode, len(refused.stderr.splitlines())) == (code, 1), refused
 
 
-@pytest.mark.slow
 def test_refusals_of_the_service_are_one_line(hawkfish, system):
     for argv, code in (
         (["systems", "create", system["Name"]], 5),
@@ -92,7 +92,6 @@ def test_refusals_of_the_service_are_one_line(hawkfish, system):
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 def test_work_that_is_not_waited_for(hawkfish, system):
     task = json.loads(hawkfish("systems", "on", system["Name"], "--no-wait", "-f", "json").stdout)[0]
     ended = hawkfish("tasks", "wait", task["ID"], "-f", "json")
@@ -103,7 +102,6 @@ def test_work_that_is_not_waited_for(hawkfish, system):
     assert task["ID"] in hawkfish("tasks", "ls", "-f", "value", "-c", "ID").stdout.split()
 
 
-@pytest.mark.slow
 def test_how_much_of_a_host_may_be_given(hawkfish):
     added = hawkfish("hosts", "add", "sim3", "--driver", "simulated", "--uri", "simulated:///sim3?memory_mib=2048")
     assert added.returncode == 0, added.stderr
@@ -127,7 +125,6 @@ def test_how_much_of_a_host_may_be_given(hawkfish):
     assert hawkfish("hosts", "rm", "sim3", "--yes").returncode == 0
 
 
-@pytest.mark.slow
 def test_hosts_and_plugins(hawkfish):
     [host] = json.loads(hawkfish("hosts", "ls", "-f", "json").stdout)
     assert (host["Name"], host["Driver"], host["State"]) == ("sim1", "simulated", "Up")
@@ -145,7 +142,6 @@ def test_hosts_and_plugins(hawkfish):
     assert "boot_seconds" in {field["Name"] for field in local["Config Fields"]}
 
 
-@pytest.mark.slow
 def test_systems_are_listed_by_a_condition(hawkfish, system):
     def listed(condition):
         done = hawkfish("systems", "ls", "--filter", condition, "-f", "json")
@@ -159,7 +155,6 @@ def test_systems_are_listed_by_a_condition(hawkfish, system):
     assert "$filter" in refused.stderr
 
 
-@pytest.mark.slow
 def test_a_user_of_this_machine_needs_neither_address_nor_certificate(hawkfish, service, home):
     assert hawkfish("doctor", "-f", "json").returncode == 0
     found = {row["Check"]: row["Status"] for row in json.loads(hawkfish("doctor", "-f", "json").stdout)}
@@ -171,14 +166,12 @@ def test_a_user_of_this_machine_needs_neither_address_nor_certificate(hawkfish, 
     assert "HF_CA_FILE" in stranger.stderr
 
 
-@pytest.mark.slow
 def test_a_session_that_was_ended_elsewhere(hawkfish):
     assert hawkfish("logout").returncode == 0
     done = hawkfish("systems", "ls")
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
 
 
-@pytest.mark.slow
 def test_progress_is_shown_on_a_real_terminal(hawkfish):
     """stderr is a pseudo-terminal, stdout a pipe: progress goes to one, data to the other."""
     ours, theirs = pty.openpty()
@@ -210,7 +203,6 @@ def test_progress_is_shown_on_a_real_terminal(hawkfish):
     assert hawkfish("systems", "rm", "on-a-terminal", "-y").returncode == 0
 
 
-@pytest.mark.slow
 def test_a_closed_pipe_is_no_error(hawkfish):
     done = subprocess.run(
         f"{sys.executable} -m hawkfish.cli.main systems ls | true; echo ${{PIPESTATUS[0]}}",

@@ -28,6 +28,8 @@ from hawkfish.testing.simulator import running_simulator
 from tests.support.installation import PATIENT_LEASE
 from tests.support.service import NO_HOST, Inspection
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 SECONDS = 30.0
 
@@ -108,7 +110,6 @@ def bench(database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> 
             application.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "database_url", ["sqlite"], indirect=True
 )  # what calls leave behind is no matter of the database
