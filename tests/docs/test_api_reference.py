@@ -19,7 +19,6 @@ BODIES = {
     ("POST", "/Systems"): {"Name": "another", "CPU": 1, "MemoryMiB": 64},
     ("PATCH", "/Systems/{system_id}"): {"AssetTag": "1"},
     ("POST", "/ComputerSystem.Reset"): {"ResetType": "ForceOff"},
-    ("POST", "/Volumes"): {"RAIDType": "RAID1"},
     ("POST", "/Hosts"): {"Name": "rack2", "Driver": "simulated", "URI": "simulated:///rack2"},
     ("PATCH", "/Hosts/{host_id}"): {"Labels": {}},
     ("POST", "/HawkFishHost.Forget"): {"Name": "rack1"},

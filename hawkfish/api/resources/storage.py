@@ -192,8 +192,7 @@ class VolumeCollectionResource(StoragePartCollection):
         return []
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str, **_: Any) -> None:  # noqa: ARG002
-        """Tells why no RAID volume can be made."""
-        self.read(req)
+        """Tells why no RAID volume can be made, whatever the body is."""
         system = self.find(req, system_id)
         self.check_parent(system, req.path)
         offload(self.application.systems.create_volume, req.context.actor, system.id)
