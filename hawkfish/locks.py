@@ -1,4 +1,4 @@
-"""Locks and storage of the operating system's threads, also under gevent, whose own do not work across its thread pool."""
+"""What threads of the operating system share, also under gevent, whose own does not work across its thread pool."""
 
 from __future__ import annotations
 
@@ -52,6 +52,17 @@ def native_lock() -> threading.Lock:
         allocate: Callable[[], threading.Lock] = monkey.get_original("_thread", "allocate_lock")
         return allocate()
     return threading.Lock()
+
+
+def close_descriptor(descriptor: int) -> None:
+    """Closes a descriptor of the operating system at once.
+
+    That of gevent (since 25.8) puts the closing of what is no plain file off, and remembers it by its number for all threads: a thread
+    that is given the number anew meanwhile cannot close it, and is told that it is none.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    close: Callable[[int], None] = os.close if monkey is None else monkey.get_original("os", "close")
+    close(descriptor)
 
 
 @contextmanager

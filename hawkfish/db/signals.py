@@ -20,7 +20,7 @@ from typing import Self
 import psycopg
 import structlog
 
-from hawkfish.locks import native_lock, start_native_thread
+from hawkfish.locks import close_descriptor, native_lock, start_native_thread
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ def _reachable(folder: Path, name: str) -> Iterator[str]:
     try:
         yield f"/proc/self/fd/{handle}/{name}"
     finally:
-        os.close(handle)
+        close_descriptor(handle)
 
 
 class NotifySignals(Signals):

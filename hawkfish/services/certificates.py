@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hawkfish.config import Settings
 from hawkfish.errors import ConfigurationError
+from hawkfish.locks import close_descriptor
 
 log = structlog.get_logger(__name__)
 
@@ -317,4 +318,4 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     try:
         os.fsync(directory)
     finally:
-        os.close(directory)
+        close_descriptor(directory)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from hawkfish.errors import StorageFull
+from hawkfish.locks import close_descriptor
 from hawkfish.services.downloads import note_of
 
 CATALOGUE = "images"
@@ -208,4 +209,4 @@ def _sync_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        close_descriptor(descriptor)

@@ -58,6 +58,24 @@ pools = (database.engine.pool, database._writing.pool)
 print({type(lock).__module__ for lock in (*made, *(pool._pool.mutex for pool in pools))})
 """
 
+DESCRIPTORS = """
+from gevent import monkey; monkey.patch_all()
+import os, sys
+from pathlib import Path
+from gevent.threadpool import ThreadPool
+from hawkfish.db.signals import SocketSignals
+signals = SocketSignals(Path(sys.argv[1]))
+def hear(channel):
+    for _ in range(100):
+        with signals.subscribe(channel) as subscription:
+            signals.send({channel})
+            assert subscription.wait(20)
+pool = ThreadPool(4)
+for thread in [pool.spawn(hear, f"channel{number}") for number in range(4)]:
+    thread.get()
+print(len(os.listdir("/proc/self/fd")))
+"""
+
 
 def wait_in(mode: str, lab, database_url: str) -> None:
     go, ended = threading.Event(), []
@@ -116,3 +134,13 @@ def test_what_threads_of_geventspool_share_has_locks_of_the_operating_system(dat
         [sys.executable, "-c", LOCKS, database_url], capture_output=True, text=True, timeout=60, check=True
     )
     assert told.stdout == "{'_thread'}\n"
+
+
+def test_threads_of_geventspool_keep_no_descriptors_open(tmp_path):
+    # gevent puts the closing of a folder off until the thread has nothing to do; the number is taken for a closed one until then.
+    folder = tmp_path / ("x" * 120)  # too long for the address of a socket, so that it is reached by a descriptor
+    folder.mkdir()
+    told = subprocess.run(
+        [sys.executable, "-c", DESCRIPTORS, str(folder)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(told.stdout) < 100

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hawkfish.locks import close_descriptor
+
 PROTOCOL = 1
 HEADER = struct.Struct(">II")
 LARGEST_JSON = 256 * 2**20
@@ -49,4 +51,4 @@ def socket_address(path: Path) -> Iterator[str]:
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
-        os.close(folder)
+        close_descriptor(folder)
