@@ -35,6 +35,8 @@ LOOK_SECONDS = 2.0
 EVENTS_KEPT = 10_000
 GATHER_SECONDS = 0.05
 """For so long what a host reports is gathered, to be looked at and written down together."""
+PACE_SECONDS = 0.25
+"""Shortest time between two such looks at one host, so that hundreds that start at once are not held up by being looked at."""
 MOST_TOGETHER = 500
 RETRY_SECONDS = 1.0
 END_SECONDS = 2.0
@@ -55,6 +57,7 @@ class HostWatcher:
         # Bounded: when a host says more than we can write down, the next sweep tells the rest.
         self._events: queue.Queue[MachineEvent | None] = queue.Queue(EVENTS_KEPT)
         self._next_sweep = 0.0
+        self._looked_at = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch-{host_id}", daemon=True)
 
@@ -121,7 +124,8 @@ class HostWatcher:
         """The machines of which something is reported within a moment; what is not about machines is handled at once."""
         about: set[UUID] = set()
         if event is not None and event.machine_id is not None:
-            self._stopped.wait(GATHER_SECONDS)
+            self._stopped.wait(max(GATHER_SECONDS, self._looked_at + PACE_SECONDS - time.monotonic()))
+            self._looked_at = time.monotonic()
         for _ in range(MOST_TOGETHER):
             if self._stopped.is_set():
                 break
