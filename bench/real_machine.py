@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.libvirt_host import LibvirtHostBed, libvirt_host_bed, why_not
 
 RATIO = 1.2
-IMAGE_BYTES = 32 << 20
+IMAGE_BYTES = 256 << 20
+"""As large as a small image of a cloud: to clone it is part of what both do."""
 SYNC_WAIT_MS = "30000"
 """The answer comes at the end of the work, so that nothing is measured of how often a client asks."""
 MONITOR_SECONDS = 0.05

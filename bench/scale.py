@@ -18,6 +18,8 @@ READY_SECONDS, MEMORY_MIB = 30.0, 2048.0
 PAGE, PAGE_RATIO, EXPAND_RATIO = 100, 1.3, 10.0
 POWER_SECONDS, CLIENTS = 15.0, 8
 IDLE_SHARE = 0.01
+SWEEP_SECONDS = 25.0
+"""How often a worker looks at all machines, unless it is set otherwise."""
 
 
 def page_seconds(service: Service, address: str, rounds: int) -> list[float]:
@@ -79,7 +81,7 @@ def _await_task(client: httpx.Client, monitor: str) -> None:
 def idle_share(service: Service, seconds: float) -> float:
     """Share of one processor that the worker uses while nothing is asked of it."""
     worker = service.process("-m hawkfish.worker ")
-    time.sleep(min(5.0, seconds))
+    time.sleep(seconds)  # the first sweep reads what was just made; the work of a worker that idles are the later ones
     used = cpu_seconds(worker)
     time.sleep(seconds)
     return (cpu_seconds(worker) - used) / seconds
@@ -92,7 +94,7 @@ def main() -> None:
     options.add_argument("--powered", type=int, default=1_000)
     given = options.parse_args()
     systems, few, powered, rounds, idle = (
-        (20, 5, 4, 5, 0.5) if given.tiny else (given.systems, PAGE, given.powered, 200, 20.0)
+        (20, 5, 4, 5, 0.5) if given.tiny else (given.systems, PAGE, given.powered, 200, SWEEP_SECONDS)
     )
     report = Report("scale")
     report.note(systems=systems)

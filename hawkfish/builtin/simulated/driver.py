@@ -76,6 +76,7 @@ class SimulatedDriver(
         self._name, settings = parse_host(host.uri, host.settings)
         self._timeout = context.call_timeout
         self._feed = EventFeed(self._name)
+        self._listed: dict[str, tuple[dict[str, Any], MachineObservation]] = {}
         greeting = {
             "protocol": PROTOCOL,
             "host": self._name,
@@ -121,8 +122,15 @@ class SimulatedDriver(
     # --- machines ----------------------------------------------------------------------------------------------------
 
     def list_machines(self) -> tuple[MachineObservation, ...]:  # noqa: D102
-        machines: tuple[MachineObservation, ...] = self._call("list_machines", tuple[MachineObservation, ...])
-        return machines
+        # Of thousands that are listed again and again, only those that have changed are made into objects anew.
+        before, listed = self._listed, {}
+        for said in self._ask("list_machines")[0]["result"]:
+            known = before.get(said["id"])
+            if known is None or known[0] != said:
+                known = (said, decode(MachineObservation, said))
+            listed[said["id"]] = known
+        self._listed = listed
+        return tuple(machine for _, machine in listed.values())
 
     def find_machine(self, machine_id: UUID) -> MachineObservation | None:  # noqa: D102
         found: MachineObservation | None = self._call("find_machine", MachineObservation | None, machine_id=machine_id)
