@@ -208,9 +208,9 @@ def load_settings(
     values = _from_environment(variables)
     values.update({name: value for name, value in overrides.items() if value is not None})
     if file is None:
-        file = _find_file(variables, Path(values.get("data_dir") or _default_data_dir()).expanduser())
+        file = _find_file(variables, _path("data_dir", values.get("data_dir") or _default_data_dir()))
     values = _from_file(file) | values
-    data_dir = values["data_dir"] = Path(values.get("data_dir") or _default_data_dir()).expanduser().resolve()
+    data_dir = values["data_dir"] = _path("data_dir", values.get("data_dir") or _default_data_dir()).resolve()
     values.setdefault("database_url", f"sqlite:///{data_dir / 'hawkfish.db'}")
     if "bind" not in values:
         values["bind"] = f"127.0.0.1:{DEFAULT_HTTPS_PORT if values.get('tls', True) else DEFAULT_HTTP_PORT}"
@@ -219,9 +219,18 @@ def load_settings(
     return settings
 
 
+def _path(setting: str, text: str | Path) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{setting} is {text}, and there is no such home folder; give the whole path.", setting=setting
+        ) from error
+
+
 def _find_file(variables: Mapping[str, str], data_dir: Path) -> Path | None:
     if "HF_CONFIG" in variables:
-        return Path(variables["HF_CONFIG"]).expanduser()
+        return _path("config", variables["HF_CONFIG"])
     found = data_dir / "hawkfish.toml"
     return found if found.is_file() else None
 
@@ -245,7 +254,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         "int": env.int,
         "float": env.float,
         "str": env.str,
-        "Path": lambda name: env.path(name).expanduser(),
+        "Path": lambda name: _path(name.lower(), env.str(name)),
         "tuple[str, ...]": lambda name: tuple(env.list(name)),
     }
     values: dict[str, Any] = {}
@@ -291,7 +300,7 @@ def _from_toml(name: str, value: Any, file: Path) -> Any:
         case "float", int() | float() if not isinstance(value, bool):
             return float(value)
         case "Path", str():
-            return Path(value).expanduser()
+            return _path(name, value)
         case "tuple[str, ...]", list() if all(isinstance(item, str) for item in value):
             return tuple(value)
     # The value itself is not shown: it may be a secret.

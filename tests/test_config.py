@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import hawkfish.config
@@ -174,6 +174,7 @@ def test_a_password_of_the_wrong_type_is_not_shown(tmp_path):
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 
 
+@example("secret_key_file", "~0")
 @given(st.sampled_from(sorted(NAMES - {"data_dir"})), TEXTS)
 def test_whatever_a_variable_holds_is_taken_or_refused_by_name(name, text):
     with TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ import httpx
 
 from hawkfish.domain.accounts import Actor, Privilege
 from hawkfish.errors import PropertyConflict, PropertyInvalidFormat, PropertyOutOfRange
-from hawkfish.services.outgoing import is_forbidden, is_internal, plain_address
+from hawkfish.services.outgoing import is_forbidden, is_internal, names_a_server, plain_address
 
 LONGEST_DESTINATION = 2048
 PROPERTY = "Destination"
@@ -81,7 +81,7 @@ def _parse(destination: str) -> httpx.URL:
         raise refuse("is no URL") from error
     if not destination.isprintable() or " " in destination:
         raise refuse("must have printable characters without blanks")
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not names_a_server(url):
         raise refuse("must begin with http:// or https:// and name a server")
     if url.userinfo:
         raise refuse("holds a user name or a password, which would be shown; put them into HttpHeaders")

@@ -32,6 +32,7 @@ from hawkfish.services.outgoing import (
     addresses_of,
     build_request,
     is_forbidden,
+    names_a_server,
     port_of,
     reason_of,
     tls_context,
@@ -140,7 +141,7 @@ def check_url(text: str, *, property_path: str = "URL") -> httpx.URL:
         raise refuse("is no URL") from error
     if len(text) > LONGEST_URL or not text.isprintable():
         raise refuse(f"must have at most {LONGEST_URL} printable characters")
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not names_a_server(url):
         raise refuse("must begin with http:// or https:// and name a server; files are not read from other addresses")
     if url.userinfo:
         raise refuse("holds a user name or a password, which would be kept in clear; take them out")

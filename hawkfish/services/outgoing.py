@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -20,6 +21,8 @@ import httpx
 
 LOOK_SECONDS = 0.5
 SHOWN_LENGTH = 200
+_SERVER = re.compile(rb"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+"""A name, whose other letters are encoded by IDNA, or an address."""
 
 FORBIDDEN = tuple(
     ipaddress.ip_network(item)
@@ -123,6 +126,11 @@ def build_request(
         content=content,
         extensions={"sni_hostname": url.raw_host.decode("ascii"), "trace": connection.trace},
     )
+
+
+def names_a_server(url: httpx.URL) -> bool:
+    """Whether the host of a URL can be a name or an address; httpx takes what is neither and encodes it, such as "[" as %5B."""
+    return _SERVER.fullmatch(url.raw_host) is not None
 
 
 def port_of(url: httpx.URL) -> int:

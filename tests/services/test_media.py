@@ -339,7 +339,7 @@ def test_only_the_content_that_was_asked_for_is_inserted(installation, media, se
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "nfs://server/x.iso", "cifs://server/x.iso", "http://ann:x@server/"]
+    "url", ["file:///etc/passwd", "nfs://server/x.iso", "cifs://server/x.iso", "http://ann:x@server/", "http://["]
 )
 def test_addresses_that_are_not_taken_are_refused_at_once(installation, media, url):
     system = installation.create()
