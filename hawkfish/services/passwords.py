@@ -40,6 +40,7 @@ def is_user_name(user_name: str) -> bool:
         and user_name.strip() == user_name
         and ":" not in user_name  # it ends the name in Basic authentication
         and unicodedata.is_normalized("NFKC", user_name)  # letters that only look different would make twins
+        and user_name.isprintable()  # of the spaces only the plain one
         and not any(_is_hidden(character) for character in user_name)
     )
 
@@ -59,8 +60,8 @@ def check_user_name(user_name: str) -> None:
         )
     if not is_user_name(user_name):
         raise PropertyInvalidFormat(
-            "The user name has a colon, a control character, a letter in a compatibility form, or a space at an end; "
-            "choose one without.",
+            "The user name has a colon, a control character, a letter in a compatibility form, an unusual space, or a space at an "
+            "end; choose one without.",
             property="UserName",
             value="".join("?" if _is_hidden(character) else character for character in user_name),
         )

@@ -58,6 +58,7 @@ def access(database: Database, tmp_path: Path) -> Access:
 @example("\ud800")
 @example("ﬁsh")
 @example("a" * 33)
+@example("a\u1680b")
 def test_a_user_name_is_allowed_or_refused_with_its_property(name: str) -> None:
     if is_user_name(name):
         check_user_name(name)

@@ -13,6 +13,8 @@ from hawkfish.errors import StorageFull
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import KIB, MIB, open_installation
 
+pytestmark = pytest.mark.slow  # each fills a file system of its own
+
 
 @pytest.fixture
 def small_store(tmp_path):

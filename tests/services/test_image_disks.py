@@ -18,6 +18,8 @@ from tests.services.access import at_once
 from tests.services.image_steps import content, copies, disk_bytes, prune, store, upload
 from tests.support.installation import MIB, empty_qcow2
 
+pytestmark = pytest.mark.slow  # images are written to disks again and again
+
 # --- disks -----------------------------------------------------------------------------------------------------------
 
 
