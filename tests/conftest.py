@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from hawkfish.db import Database
 from tests.support.postgresql import TEMPLATE, PostgresqlServer, why_not
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The suite tries the same examples each time, so that it tells of changes; HF_FUZZ looks for what nobody knows yet.
+settings.register_profile(
+    "suite", deadline=None, derandomize="HF_FUZZ" not in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
 
 SLOW_MARKERS = ("slow", "needs_libvirt")

@@ -15,6 +15,8 @@ from hawkfish.testing.guests import GuestContract
 from hawkfish.testing.host_storage import HostStorageContract
 from hawkfish.testing.simulator import plugin_context, running_simulator
 
+pytestmark = pytest.mark.slow  # hundreds of machines by generated calls
+
 URI = "simulated:///rack1?boot_seconds=0.1&shutdown_seconds=0.1"
 
 
