@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -261,3 +262,33 @@ def _stat(pid: int) -> list[int]:
 def percentile(values: Sequence[float], percent: int) -> float:
     """That percentile; of few values the largest."""
     return statistics.quantiles(values, n=100)[percent - 1] if len(values) > 1 else max(values)
+
+
+def finished(client: httpx.Client, answer: httpx.Response) -> None:
+    """Waits for the end of what was accepted.
+
+    Raises:
+        httpx.HTTPStatusError: It failed.
+    """
+    while answer.status_code == httpx.codes.ACCEPTED:
+        time.sleep(0.02)
+        answer = client.get(answer.headers["Location"]).raise_for_status()
+
+
+def run_each(count: int, run: Callable[[], None]) -> None:
+    """Runs a function in so many threads."""
+    errors: list[Exception] = []
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001  raised below, in the thread that waits
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -10,11 +10,10 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from harness import Figure, Report, Service, cpu_seconds, parser, percentile, serve, tree
+from harness import Figure, Report, Service, cpu_seconds, finished, parser, percentile, run_each, serve, tree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.file_server import FileServer, Plan
@@ -36,17 +35,6 @@ def insert(client: httpx.Client, system: str, url: str) -> httpx.Response:
 def eject(client: httpx.Client, system: str) -> httpx.Response:
     """Asks for an empty drive."""
     return client.post(f"{system}/VirtualMedia/Cd/Actions/VirtualMedia.EjectMedia", json={}).raise_for_status()
-
-
-def finished(client: httpx.Client, answer: httpx.Response) -> None:
-    """Waits for the end of what was accepted.
-
-    Raises:
-        httpx.HTTPStatusError: It failed.
-    """
-    while answer.status_code == httpx.codes.ACCEPTED:
-        time.sleep(0.02)
-        answer = client.get(answer.headers["Location"]).raise_for_status()
 
 
 def answer_seconds(service: Service, systems: list[str], server: FileServer, image: bytes) -> list[float]:
@@ -110,25 +98,6 @@ def all_seconds(service: Service, systems: list[str], url: str) -> float:
 def processor_seconds(service: Service) -> float:
     """What all processes of the service have used."""
     return sum(map(cpu_seconds, tree(service.pid)))
-
-
-def run_each(count: int, run: Callable[[], None]) -> None:
-    """Runs a function in so many threads."""
-    errors: list[Exception] = []
-
-    def guarded() -> None:
-        try:
-            run()
-        except Exception as error:  # noqa: BLE001  raised below, in the thread that waits
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def main() -> None:

@@ -8,11 +8,21 @@ idle worker is for 1,000 systems.
 from __future__ import annotations
 
 import statistics
-import threading
 import time
 
-import httpx
-from harness import Figure, Report, Service, cpu_seconds, parser, resident_mib, serve, total_cpu_seconds, tree
+from harness import (
+    Figure,
+    Report,
+    Service,
+    cpu_seconds,
+    finished,
+    parser,
+    resident_mib,
+    run_each,
+    serve,
+    total_cpu_seconds,
+    tree,
+)
 
 READY_SECONDS, MEMORY_MIB = 30.0, 2048.0
 PAGE, PAGE_RATIO, EXPAND_RATIO = 100, 1.3, 10.0
@@ -55,27 +65,17 @@ def power_on(service: Service, members: list[str]) -> float:
                     system = waiting.pop()
                 except IndexError:
                     return
-                answer = own.post(f"{system}/Actions/ComputerSystem.Reset", json={"ResetType": "On"}).raise_for_status()
-                if answer.status_code == httpx.codes.ACCEPTED:
-                    _await_task(own, answer.headers["Location"])
+                reset = f"{system}/Actions/ComputerSystem.Reset"
+                finished(own, own.post(reset, json={"ResetType": "On"}).raise_for_status())
 
     began = time.monotonic()
-    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_each(CLIENTS, client)
     seconds = time.monotonic() - began
     with service.client() as own:
         off = [one for one in members[:: max(1, len(members) // 50)] if own.get(one).json()["PowerState"] != "On"]
     if off:
         raise RuntimeError(f"{len(off)} systems are not on, such as {off[0]}")
     return seconds
-
-
-def _await_task(client: httpx.Client, monitor: str) -> None:
-    while client.get(monitor).raise_for_status().status_code == httpx.codes.ACCEPTED:
-        time.sleep(0.02)
 
 
 def idle_share(service: Service, seconds: float) -> float:

@@ -203,7 +203,7 @@ class BootTarget(Choice):
     def _check(self, value: Any) -> Any:
         if value == "BiosSetup":
             rule = (
-                "cannot be BiosSetup: no firmware of virtual machines enters its set-up when it is told to from outside. Change the "
+                "cannot be BiosSetup: HawkFish does not tell the firmware of a machine to enter its set-up. Change the "
                 "Attributes of the system's Bios instead, or reboot from within the guest (systemctl reboot --firmware-setup)"
             )
             raise fail(PropertyNotInList, rule, value, allowed=list(self.choices))
