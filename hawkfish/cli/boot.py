@@ -14,7 +14,15 @@ from hawkfish.cli.tables import BOOT_DETAILS, boot_details
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TARGETS = {"disk": "Hdd", "cd": "Cd", "network": "Pxe", "usb": "Usb", "floppy": "Floppy", "none": "None"}
+TARGETS = {
+    "disk": "Hdd",
+    "cd": "Cd",
+    "network": "Pxe",
+    "usb": "Usb",
+    "floppy": "Floppy",
+    "setup": "BiosSetup",
+    "none": "None",
+}
 REDFISH = {redfish.lower(): ours for ours, redfish in TARGETS.items()}
 MODES = {"uefi": "UEFI", "bios": "Legacy", "legacy": "Legacy"}
 
@@ -53,7 +61,7 @@ class SetBoot(BootCommand):
             nargs="?",
             type=_plain,
             choices=list(TARGETS),
-            help="what to start from; none for the normal order",
+            help="what to start from; setup enters the set-up menu of UEFI, none is the normal order",
         )
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument("--once", action="store_true", help="at the next start only (default)")

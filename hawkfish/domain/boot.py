@@ -16,6 +16,7 @@ BOOT_TARGETS: Mapping[str, BootDevice | None] = MappingProxyType(
         "Cd": BootDevice.CD,
         "Usb": BootDevice.USB,
         "Floppy": BootDevice.FLOPPY,
+        "BiosSetup": BootDevice.SETUP,
     }
 )
 """Redfish's words (ComputerSystem.BootSource) for what a system can be told to start from; None is the normal order."""

@@ -67,6 +67,7 @@ class HostFacts:
             there is no choice.
         nested_virtualisation: Whether processors of machines can be told to run machines themselves, or not to.
         secure_boot: Whether UEFI of its machines can refuse what is not signed.
+        setup_menu: Whether a start can have UEFI of its machines enter its set-up menu (`BootDevice.SETUP`).
         drives: Kinds of drives that its machines can have, where media can be changed at all.
         data_dir: Folder on the host for what HawkFish keeps there, where the driver has one of its own; else empty.
         warnings: What an administrator should know, one sentence each.
@@ -86,6 +87,7 @@ class HostFacts:
     cpu_models: tuple[str, ...] = ()
     nested_virtualisation: bool = False
     secure_boot: bool = False
+    setup_menu: bool = False
     drives: frozenset[DriveKind] = frozenset({DriveKind.CD})
     networks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()

@@ -46,13 +46,14 @@ class DriveKind(StrEnum):
 
 
 class BootDevice(StrEnum):
-    """A group of devices that firmware can be told to try first."""
+    """What firmware can be told to begin with: a group of devices, or its own set-up menu."""
 
     DISK = "disk"
     CD = "cd"
     NETWORK = "network"
     USB = "usb"
     FLOPPY = "floppy"
+    SETUP = "setup"
 
 
 class NetworkInterfaceModel(StrEnum):
@@ -243,8 +244,10 @@ class StartOptions:
     """How one start differs from the machine's definition, which stays as it is.
 
     Attributes:
-        boot_first: Devices that this start tries before all others.
-        once: The override holds for exactly one boot, also when the guest reboots itself.
+        boot_first: Devices that this start tries before all others; `BootDevice.SETUP`, only for UEFI and where
+            `HostFacts.setup_menu` says so, enters the set-up menu of firmware.
+        once: The override holds for exactly one boot, also when the guest reboots itself. That of SETUP always does: the next
+            reset leaves the menu.
     """
 
     boot_first: BootDevice | None = None

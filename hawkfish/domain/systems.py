@@ -150,7 +150,8 @@ class System:
         setup_failure: Why it could not; empty if it could.
         boot_order: References of `boot_options` in the order that was asked for; () for the usual one.
         capabilities: What its driver and host really offer.
-        firmwares: What its host can start machines with; so `cpu_models`, `nests`, `secures_boot` and `drive_kinds`, see `HostFacts`.
+        firmwares: What its host can start machines with; so `cpu_models`, `nests`, `secures_boot`, `enters_setup` and
+            `drive_kinds`, see `HostFacts`.
         failure: What is wrong with it: why the state is FAILED, or that its machine is gone from the host.
         run_id: Changes with each start; None while off.
         observed: What the hypervisor says of its machine; None before it was first seen, and where there is none.
@@ -186,6 +187,7 @@ class System:
     cpu_models: tuple[str, ...] = ()
     nests: bool = False
     secures_boot: bool = False
+    enters_setup: bool = False
     drive_kinds: frozenset[DriveKind] = frozenset({DriveKind.CD})
     driver: str = ""
     hypervisor: str = ""
@@ -241,12 +243,13 @@ class System:
 
     @property
     def boot_devices(self) -> frozenset[BootDevice]:
-        """The groups of devices of which it has one or more."""
-        return frozenset(option.device for option in self.boot_options)
+        """The groups of devices of which it has one or more, and the set-up menu where its next start can enter one."""
+        menu = {BootDevice.SETUP} if self.enters_setup and self.firmware is Firmware.UEFI else set()
+        return frozenset(option.device for option in self.boot_options) | menu
 
     @property
     def boot_targets(self) -> tuple[str, ...]:
-        """Redfish's words for what it can be told to start from: what it has a device for."""
+        """Redfish's words for what it can be told to begin a start with: what it has."""
         present = self.boot_devices
         return tuple(name for name, device in BOOT_TARGETS.items() if device is None or device in present)
 

@@ -27,6 +27,7 @@ from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import Conflict, HawkFishError, PropertyNotInList, PropertyUnknown, SeveralErrors
 from hawkfish.services.access import Access
+from hawkfish.services.boot import refuse_menu_of_bios
 from hawkfish.services.refusals import notes_refusals
 
 
@@ -151,5 +152,6 @@ def _changed(system: System, attributes: Mapping[str, str]) -> dict[str, Any]:
     if setup != system.setup:
         values["setup"] = asdict(setup)
     if firmware is not system.firmware:
+        refuse_menu_of_bios(system, firmware, f"Attributes/{BOOT_MODE}")
         values["firmware"] = firmware
     return values

@@ -30,19 +30,22 @@ def changed_boot(system: System, changes: SystemChanges) -> dict[str, Any]:
     Raises:
         NotSupported: Its host cannot override the boot order.
         PropertyNotInList: It has no such device, or its host no such firmware.
-        PropertyConflict: The order is none of all its boot options.
+        PropertyConflict: The order is none of all its boot options, or the firmware has no set-up menu to enter.
     """
     values: dict[str, Any] = {}
     boot = _changed_override(system.boot, changes)
     if boot.device is None and not changes.boot_device_given and changes.boot_enabled is not None:
         _refuse_override_of_nothing(system, changes.boot_enabled)
     if boot != system.boot:
-        _refuse_absent_device(system, boot.device)
-        if boot.enabled is not BootOverrideEnabled.DISABLED:
+        takes_effect = boot.enabled is not BootOverrideEnabled.DISABLED
+        if takes_effect or changes.boot_device_given:
+            _refuse_absent_device(replace(system, firmware=changes.firmware or system.firmware), boot.device)
+        if takes_effect:
             _demand_boot_override(system)
         values |= {"boot_enabled": boot.enabled, "boot_device": boot.device, "boot_number": system.boot.number + 1}
     if changes.firmware not in {None, system.firmware}:
         _refuse_absent_firmware(system, changes.firmware)
+        refuse_menu_of_bios(replace(system, boot=boot), changes.firmware, "Boot/BootSourceOverrideMode")
         values["firmware"] = changes.firmware
     if changes.boot_order is not None:
         present = [option.reference for option in system.boot_options]
@@ -87,12 +90,47 @@ def _refuse_absent_device(system: System, device: BootDevice | None) -> None:
         return
     allowed = list(system.boot_targets)
     raise PropertyNotInList(
-        f"Boot/BootSourceOverrideTarget cannot be {TARGET_OF[device]}: the system {system.name} has no such device. It has: "
+        f"Boot/BootSourceOverrideTarget cannot be {TARGET_OF[device]}: {_why_absent(system, device)}. It has: "
         f"{', '.join(allowed)}.",
         property="Boot/BootSourceOverrideTarget",
         value=TARGET_OF[device],
         allowed=allowed,
     )
+
+
+def _why_absent(system: System, device: BootDevice) -> str:
+    if device is not BootDevice.SETUP:
+        return f"the system {system.name} has no such device"
+    if system.firmware is not Firmware.UEFI:
+        return (
+            f"the system {system.name} starts by BIOS, which has no set-up menu in virtual machines; change the Attributes of its "
+            "Bios instead, or set BootSourceOverrideMode to UEFI where that is allowed"
+        )
+    return (
+        f"the host {system.host_name} cannot have the UEFI of {system.name} enter its set-up menu; change the Attributes of its "
+        "Bios instead"
+    )
+
+
+def refuse_menu_of_bios(system: System, firmware: Firmware | None, name: str) -> None:
+    """Refuses firmware without a set-up menu while the next start is to enter one.
+
+    Args:
+        system: The system, with the override that it will have.
+        firmware: What it is to start with.
+        name: The property that says so.
+
+    Raises:
+        PropertyConflict: It is to enter the menu.
+    """
+    enters = system.boot.device is BootDevice.SETUP and system.boot.enabled is not BootOverrideEnabled.DISABLED
+    if enters and firmware is Firmware.BIOS:
+        raise PropertyConflict(
+            f"{name} of {system.name} cannot be that while BootSourceOverrideTarget is BiosSetup, since a BIOS has no set-up menu; "
+            "set BootSourceOverrideTarget to None first.",
+            property=name,
+            value=firmware,
+        )
 
 
 def _refuse_absent_firmware(system: System, firmware: Firmware | None) -> None:

@@ -20,13 +20,14 @@ from hawkfish.domain.machines import (
     DiskSpec,
     DriveKind,
     DriveSpec,
+    Firmware,
     MachineEvent,
     MachineEventKind,
     PowerState,
     StartOptions,
 )
 from hawkfish.domain.storage import FilePath, VolumeFormat, VolumeSpec
-from hawkfish.errors import BackendTimeout, Conflict, HawkFishError, MachineNotFound
+from hawkfish.errors import BackendTimeout, Conflict, HawkFishError, MachineNotFound, NotSupported
 from hawkfish.testing.driver_fixtures import DriverFixtures, SpecFactory
 from hawkfish.testing.gates import needs
 from hawkfish.testing.volumes import MIB, random_bytes
@@ -99,6 +100,32 @@ class DeviceContract(DriverFixtures):
         assert driver.find_machine(spec.id) == defined
         assert driver.start_machine(spec.id).power_state is PowerState.ON
         assert driver.boot_override_mechanism
+
+    @needs(Capability.BOOT_OVERRIDE)
+    def test_the_set_up_menu_is_entered_where_the_host_says_that_it_can_be(
+        self, driver: Any, machine_spec: SpecFactory
+    ) -> None:
+        spec, menu = machine_spec(firmware=Firmware.UEFI), StartOptions(boot_first=BootDevice.SETUP)
+        if Firmware.UEFI in driver.probe().firmwares:
+            defined = driver.define_machine(spec)
+            if driver.probe().setup_menu:
+                for once in (True, False):
+                    started = driver.start_machine(spec.id, replace(menu, once=once))
+                    assert started.power_state is PowerState.ON
+                    assert started.boot_devices == defined.boot_devices, "the next reset tries what it usually does"
+                    assert driver.start_machine(spec.id, menu) == started, "a running machine is left alone"
+                    driver.power_off_machine(spec.id)
+                    assert driver.find_machine(spec.id) == defined
+                assert driver.start_machine(spec.id).power_state is PowerState.ON
+                driver.power_off_machine(spec.id)
+            else:
+                with pytest.raises(NotSupported):
+                    driver.start_machine(spec.id, menu)
+        if Firmware.BIOS in driver.probe().firmwares:
+            driver.define_machine(replace(spec, firmware=Firmware.BIOS))
+            with pytest.raises(NotSupported):
+                driver.start_machine(spec.id, menu)
+            assert driver.find_machine(spec.id).power_state is PowerState.OFF
 
     @needs(Capability.BOOT_OVERRIDE)
     def test_devices_are_tried_in_the_order_that_was_asked_for(self, driver: Any, machine_spec: SpecFactory) -> None:

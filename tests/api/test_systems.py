@@ -284,7 +284,7 @@ def test_the_boot_order_is_that_of_the_boot_options_and_settable(api: Api) -> No
 def test_a_target_that_the_system_lacks_is_refused_with_what_it_has(api: Api) -> None:
     system = api.system(fresh(), NetworkInterfaces=[])
     boot = system["Boot"]
-    assert boot["BootSourceOverrideTarget@Redfish.AllowableValues"] == ["None", "Hdd", "Cd", "Usb"]
+    assert boot["BootSourceOverrideTarget@Redfish.AllowableValues"] == ["None", "Hdd", "Cd", "Usb", "BiosSetup"]
     for target in ("Pxe", "Floppy"):
         refused = api.patch(
             system["@odata.id"], {"Boot": {"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": "Once"}}
@@ -293,9 +293,21 @@ def test_a_target_that_the_system_lacks_is_refused_with_what_it_has(api: Api) ->
         (message,) = messages(refused)
         assert message["MessageId"] == "Base.1.22.PropertyValueNotInList"
         assert "None, Hdd, Cd" in refused.text
-    setup = api.patch(system["@odata.id"], {"Boot": {"BootSourceOverrideTarget": "BiosSetup"}})
-    assert (setup.status_code, "Attributes of the system's Bios" in setup.text) == (400, True)
     assert api.get(system["@odata.id"]).json["Boot"] == boot
+
+
+def test_the_set_up_menu_is_a_target_where_the_firmware_has_one(api: Api) -> None:
+    system = api.system(fresh(), Firmware="BIOS")
+    path, once = system["@odata.id"], {"BootSourceOverrideTarget": "BiosSetup", "BootSourceOverrideEnabled": "Once"}
+    assert "BiosSetup" not in system["Boot"]["BootSourceOverrideTarget@Redfish.AllowableValues"]
+    refused = api.patch(path, {"Boot": once})
+    assert (refused.status_code, messages(refused)[0]["MessageId"]) == (400, "Base.1.22.PropertyValueNotInList")
+    assert "set BootSourceOverrideMode to UEFI" in refused.text
+    taken = api.patch(path, {"Boot": once | {"BootSourceOverrideMode": "UEFI"}}).json["Boot"]
+    assert (taken["BootSourceOverrideTarget"], taken["BootSourceOverrideEnabled"]) == ("BiosSetup", "Once")
+    assert "BiosSetup" in taken["BootSourceOverrideTarget@Redfish.AllowableValues"]
+    assert api.patch(path, {"Boot": {"BootSourceOverrideMode": "Legacy"}}).status_code == 400
+    assert api.get(path).json["Boot"] == taken
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,21 @@ def test_a_boot_override_holds_for_one_boot_or_for_all_of_the_run(simulator, dri
     assert boots(driver, machine_id) == [f"Booting from {device}" for device in expected]
 
 
+@pytest.mark.parametrize("once", [True, False])
+def test_the_set_up_menu_stays_until_the_next_reset(simulator, driver, pool, once):
+    spec = machine(disks=(disk(driver, pool, "root"),))
+    machine_id = start(driver, spec, StartOptions(boot_first=BootDevice.SETUP, once=once))
+    simulator.advance(1000)
+    driver.request_shutdown(machine_id)
+    simulator.advance(1000)
+    assert driver.find_machine(machine_id).power_state is PowerState.ON, "nothing in the menu hears the power button"
+    assert "Entering the set-up menu" in log(driver, machine_id)
+    assert (boots(driver, machine_id), "GUEST-READY" in log(driver, machine_id)) == ([], False)
+    driver.reset_machine(machine_id)
+    simulator.advance(11)
+    assert (boots(driver, machine_id), "GUEST-READY" in log(driver, machine_id)) == (["Booting from disk: root"], True)
+
+
 def test_an_empty_drive_is_passed_over(driver, pool):
     spec = machine(disks=(disk(driver, pool, "root"),))
     machine_id = start(driver, spec, StartOptions(boot_first=BootDevice.CD))

@@ -27,6 +27,7 @@ def fake():
         ("cd --once", {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Cd"}),
         ("cd --continuous", {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": "Cd"}),
         ("none", {"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}),
+        ("setup", {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "BiosSetup"}),
         ("Pxe", {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}),
         ("--mode UEFI", {"BootSourceOverrideMode": "UEFI"}),
         ("--mode uefi", {"BootSourceOverrideMode": "UEFI"}),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from alembic import command
+from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db import Database
 from hawkfish.db.database import _alembic_config
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Role
 from hawkfish.domain.images import NewImage
+from hawkfish.domain.machines import BootDevice
 from hawkfish.domain.profiles import ProfileShape
+from hawkfish.domain.systems import BootOverride, BootOverrideEnabled
 from tests.support.installation import MIB, open_installation
 
 
@@ -59,6 +62,27 @@ def test_each_revision_can_be_taken_back_and_made_again_with_data_in_it(used_dat
     used_database.downgrade("base")
     used_database.upgrade()
     assert used_database.check().ok
+
+
+@pytest.mark.slow
+def test_an_override_of_a_newer_version_is_gone_in_an_older_one(used_database):
+    def override():
+        with used_database.read() as uow:
+            return uow.systems.get("node1").boot
+
+    def write(device):
+        with used_database.write() as uow:
+            uow.systems.write(uow.systems.get("node1").id, boot_enabled=BootOverrideEnabled.ONCE, boot_device=device)
+
+    write(BootDevice.SETUP)
+    assert override().device is BootDevice.SETUP
+    used_database.downgrade("0014")
+    assert override() == BootOverride()
+    with pytest.raises(IntegrityError, match="ck_hf_systems_boot_device"):
+        write(BootDevice.SETUP)
+    write(BootDevice.CD)
+    used_database.upgrade()
+    assert (override().device, used_database.check().ok) == (BootDevice.CD, True)
 
 
 @pytest.mark.slow

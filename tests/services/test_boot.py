@@ -6,8 +6,16 @@ import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.bios import BOOT_MODE
 from hawkfish.domain.machines import BootDevice, Firmware, PowerState
-from hawkfish.domain.systems import BootOverrideEnabled, NewDisk, NewNetworkInterface, ResetType, SystemChanges
+from hawkfish.domain.systems import (
+    BootOverride,
+    BootOverrideEnabled,
+    NewDisk,
+    NewNetworkInterface,
+    ResetType,
+    SystemChanges,
+)
 from hawkfish.errors import PropertyConflict, PropertyNotInList
 from tests.support.installation import MIB
 
@@ -30,6 +38,10 @@ def firmwares(installation, system):
     """The firmware of each boot."""
     lines = installation.serial(system).splitlines()
     return [Firmware(line.split()[2]) for line in lines if line.startswith("HawkFish simulated ")]
+
+
+def enters_setup(installation, system, enabled=BootOverrideEnabled.ONCE):
+    return change(installation, system, boot_enabled=enabled, boot_device=BootDevice.SETUP, boot_device_given=True)
 
 
 def order(installation, system):
@@ -159,3 +171,55 @@ def test_firmware_that_the_host_lacks_is_refused_with_what_it_has(installation):
     with pytest.raises(PropertyNotInList, match="has no such firmware"):
         change(installation, system, firmware=UEFI)
     assert change(installation, system, firmware=BIOS).version == system.version
+
+
+@pytest.mark.parametrize(
+    ("enabled", "left", "restarted"),
+    [
+        (BootOverrideEnabled.ONCE, BootOverride(), ["setup", "disk", "disk"]),
+        (
+            BootOverrideEnabled.CONTINUOUS,
+            BootOverride(enabled=BootOverrideEnabled.CONTINUOUS, device=BootDevice.SETUP),
+            ["setup", "disk", "setup"],
+        ),
+    ],
+)
+def test_a_start_enters_the_set_up_menu_and_a_reset_leaves_it(installation, enabled, left, restarted):
+    system = installation.create(firmware=UEFI)
+    usual = order(installation, system)
+    enters_setup(installation, system, enabled)
+    system = reset(installation, system, ResetType.ON)
+    assert (system.boot, order(installation, system)) == (left, usual)
+    installation.application.drivers.driver(system.host_id).reset_machine(system.id)  # what a key in the menu does
+    reset(installation, system, ResetType.FORCE_RESTART)
+    lines = installation.serial(system).splitlines()
+    boots = [line.split()[2].rstrip(":") for line in lines if line.startswith(("Entering the set-up", "Booting from "))]
+    assert ["setup" if boot == "set-up" else boot for boot in boots] == restarted
+
+
+def test_a_bios_has_no_set_up_menu(installation):
+    legacy = installation.create(firmware=BIOS)
+    assert "BiosSetup" not in legacy.boot_targets
+    with pytest.raises(PropertyNotInList, match="starts by BIOS, which has no set-up menu"):
+        enters_setup(installation, legacy)
+    both = {"boot_device": BootDevice.SETUP, "boot_device_given": True}
+    assert change(installation, legacy, firmware=UEFI, **both).boot.device is BootDevice.SETUP
+    for enabled in (BootOverrideEnabled.ONCE, BootOverrideEnabled.CONTINUOUS):
+        before = enters_setup(installation, legacy, enabled)
+        with pytest.raises(PropertyConflict, match="set BootSourceOverrideTarget to None first"):
+            change(installation, legacy, firmware=BIOS)
+        with pytest.raises(PropertyConflict, match="while BootSourceOverrideTarget is BiosSetup"):
+            installation.application.bios.update(SYSTEM_ACTOR, legacy.id, {BOOT_MODE: "LegacyBios"})
+        assert installation.get(legacy) == before
+    off = change(installation, legacy, boot_enabled=BootOverrideEnabled.DISABLED, firmware=BIOS)
+    assert off.firmware is BIOS
+    with pytest.raises(PropertyNotInList):
+        change(installation, legacy, boot_enabled=BootOverrideEnabled.ONCE)
+
+
+def test_a_host_that_cannot_enter_the_set_up_menu_says_so(installation):
+    host = installation.host("lacks=boot-override&boot_seconds=0.05")
+    system = installation.create(host=host.name, firmware=UEFI)
+    assert not host.facts.setup_menu
+    with pytest.raises(PropertyNotInList, match=f"the host {host.name} cannot have the UEFI of"):
+        enters_setup(installation, system)

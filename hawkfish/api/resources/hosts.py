@@ -107,6 +107,7 @@ def _facts(facts: HostFacts) -> dict[str, Any]:
         "CPUModels": list(facts.cpu_models),
         "NestedVirtualization": facts.nested_virtualisation,
         "SecureBoot": facts.secure_boot,
+        "SetupMenu": facts.setup_menu,
         "Drives": sorted(facts.drives),
         "Networks": list(facts.networks),
         "Bridges": list(facts.bridges),

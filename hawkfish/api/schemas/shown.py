@@ -263,6 +263,7 @@ class ShownFacts(ShownSchema):
     CPUModels = _texts("What the processors of machines can be like, the usual first.")
     NestedVirtualization = _truth("Whether processors of machines can be told to run machines themselves, or not to.")
     SecureBoot = _truth("Whether UEFI of its machines can refuse what is not signed.")
+    SetupMenu = _truth("Whether a start can have UEFI of its machines enter its set-up menu.")
     Drives = _texts("The kinds of drives that its machines can have.")
     Networks = _texts("The networks that machines can hang on.")
     Bridges = _texts("The bridges that machines can hang on.")

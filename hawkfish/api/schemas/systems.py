@@ -19,7 +19,6 @@ from hawkfish.api.schemas.fields import (
     Truth,
     Uuid,
     Whole,
-    fail,
     refuse,
 )
 from hawkfish.domain.boot import BOOT_MODES, BOOT_TARGETS
@@ -41,7 +40,7 @@ from hawkfish.domain.systems import (
     ResetType,
     SystemChanges,
 )
-from hawkfish.errors import PropertyConflict, PropertyMissing, PropertyNotInList
+from hawkfish.errors import PropertyConflict, PropertyMissing
 
 GIB = 1024**3
 LARGEST_DISK_GIB = 64 * 1024
@@ -194,29 +193,13 @@ def boot_reference() -> Text:
     return Text(least=1, most=64, pattern=r"[!-~]+", form="the BootOptionReference of a boot option")
 
 
-class BootTarget(Choice):
-    """What a system is to start from."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(BOOT_TARGETS, **kwargs)
-
-    def _check(self, value: Any) -> Any:
-        if value == "BiosSetup":
-            rule = (
-                "cannot be BiosSetup: HawkFish does not tell the firmware of a machine to enter its set-up. Change the "
-                "Attributes of the system's Bios instead, or reboot from within the guest (systemctl reboot --firmware-setup)"
-            )
-            raise fail(PropertyNotInList, rule, value, allowed=list(self.choices))
-        return super()._check(value)
-
-
 class BootSchema(StrictSchema):
     """The object `Boot` of a PATCH."""
 
     read_only = frozenset({"BootOptions", "BootNext", "Certificates", "BootSourceOverrideTargets"})
 
     boot_enabled = Choice(BootOverrideEnabled, data_key="BootSourceOverrideEnabled")
-    boot_device = BootTarget(data_key="BootSourceOverrideTarget")
+    boot_device = Choice(BOOT_TARGETS, data_key="BootSourceOverrideTarget")
     firmware = Choice(BOOT_MODES, data_key="BootSourceOverrideMode")
     boot_order = Items(boot_reference(), data_key="BootOrder", most=MOST_BOOT_OPTIONS)
 

@@ -43,17 +43,14 @@ def _devices(spec: MachineSpec, kind: BootDevice) -> list[tuple[BootDevice, str 
     return [(kind, drive.id, None if drive.medium is None else drive.id) for drive in drives]
 
 
+def setup_text(spec: MachineSpec) -> str:
+    """What firmware prints that enters its set-up menu."""
+    return _text([*_greeting(spec), "Entering the set-up menu; nothing is booted before a reset."])
+
+
 def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
-    """What firmware prints."""
-    lines = [
-        "SIMULATED machine: no instruction is executed, no disk is read.",
-        f"HawkFish simulated {spec.firmware.value} firmware, machine {spec.name} ({spec.id})",
-        f"Processors: {spec.vcpus}  Memory: {spec.memory_mib} MiB",
-        f"Processor model: {spec.setup.cpu_model or CPU_MODELS[0]}",
-        f"Nested virtualisation: {spec.setup.nested_virtualisation.value}",
-        f"Secure boot: {'enabled' if is_secured(spec) else 'disabled'}",
-    ]
-    lines += [f"Drive {drive.id}: {address_of(drive.medium) or 'empty'}" for drive in spec.drives]
+    """What firmware prints that boots."""
+    lines = _greeting(spec)
     for kind, name in candidates:
         if name is not None:
             lines.append(f"Booting from {kind.value}: {name}")
@@ -62,6 +59,18 @@ def power_on_text(spec: MachineSpec, candidates: list[Candidate]) -> str:
     else:
         lines.append("No bootable device.")
     return _text(lines)
+
+
+def _greeting(spec: MachineSpec) -> list[str]:
+    lines = [
+        "SIMULATED machine: no instruction is executed, no disk is read.",
+        f"HawkFish simulated {spec.firmware.value} firmware, machine {spec.name} ({spec.id})",
+        f"Processors: {spec.vcpus}  Memory: {spec.memory_mib} MiB",
+        f"Processor model: {spec.setup.cpu_model or CPU_MODELS[0]}",
+        f"Nested virtualisation: {spec.setup.nested_virtualisation.value}",
+        f"Secure boot: {'enabled' if is_secured(spec) else 'disabled'}",
+    ]
+    return lines + [f"Drive {drive.id}: {address_of(drive.medium) or 'empty'}" for drive in spec.drives]
 
 
 def is_secured(spec: MachineSpec) -> bool:

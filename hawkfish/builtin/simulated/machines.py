@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 from hawkfish.builtin.simulated import guest
 from hawkfish.builtin.simulated.world import Machine, Phase, Run, World
 from hawkfish.domain.machines import (
+    BootDevice,
     DiskSpec,
     DriveSpec,
+    Firmware,
     MachineEventKind,
     MachineObservation,
     MachineSpec,
@@ -19,7 +21,7 @@ from hawkfish.domain.machines import (
     StartOptions,
 )
 from hawkfish.domain.storage import BlockDevice, ConnectionInfo, FilePath
-from hawkfish.errors import AlreadyExists, BackendError, Conflict, ForeignObject, InUse, MachineNotFound
+from hawkfish.errors import AlreadyExists, BackendError, Conflict, ForeignObject, InUse, MachineNotFound, NotSupported
 
 
 class HostMachines:
@@ -170,6 +172,11 @@ class HostMachines:
         if machine.run is not None:
             return _observation(machine)
         spec = machine.spec
+        if options.boot_first is BootDevice.SETUP and spec.firmware is not Firmware.UEFI:
+            raise NotSupported(
+                f"Machine {spec.name} on {self._host} starts by {spec.firmware}, which has no set-up menu; start it without.",
+                operation="boot override",
+            )
         self._check_devices(spec)
         for disk in spec.disks:
             self._open_file(machine_id, disk)
@@ -178,7 +185,7 @@ class HostMachines:
             spec=spec,
             started_at=self._now(),
             override=options.boot_first,
-            override_once=options.once,
+            override_once=options.once or options.boot_first is BootDevice.SETUP,
         )
         machine.run = run
         self._boot(run)
@@ -359,7 +366,11 @@ class HostMachines:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _boot(self, run: Run) -> None:
-        """One boot of a run: firmware looks for something to start."""
+        """One boot of a run: firmware looks for something to start, or shows its set-up menu."""
+        if run.override is BootDevice.SETUP:
+            self._say(run.spec.id, guest.setup_text(run.spec))
+            run.phase, run.due = Phase.SETUP_MENU, None
+            return
         candidates = guest.boot_candidates(run.spec, run.override)
         self._say(run.spec.id, guest.power_on_text(run.spec, candidates))
         if any(name is not None for _, name in candidates):

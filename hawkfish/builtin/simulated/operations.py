@@ -79,6 +79,7 @@ class MachineOperations:
             cpu_models=CPU_MODELS,
             nested_virtualisation=True,
             secure_boot=settings.firmware is not Firmware.BIOS,
+            setup_menu=settings.firmware is not Firmware.BIOS and ComputeCapability.BOOT_OVERRIDE not in settings.lacks,
             drives=frozenset({DriveKind.CD, DriveKind.USB}),
             host_uuid=str(uuid5(NAMESPACE_URL, f"simulated:///{self._host}")),
             capabilities=CAPABILITIES - set(settings.lacks),

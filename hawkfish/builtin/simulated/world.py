@@ -27,6 +27,7 @@ class Phase(StrEnum):
     READY = "ready"
     SHUTTING_DOWN = "shutting-down"
     NO_BOOT_DEVICE = "no-boot-device"
+    SETUP_MENU = "setup-menu"
 
 
 @dataclass(kw_only=True)
@@ -38,7 +39,7 @@ class Run:
         spec: What the running machine really has; its definition may have changed since.
         due: When the phase ends, in seconds since the epoch; None if it does not end by itself.
         override: What boots of this run try first.
-        override_once: Only the first boot does.
+        override_once: Only the first boot does; always so where it enters the set-up menu.
         paused_at: Since when the processors stand still; what is due moves by as much.
         unplugging: Disks that the guest was asked to release and has not yet.
     """

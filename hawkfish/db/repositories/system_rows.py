@@ -144,6 +144,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         cpu_models=() if facts is None else facts.cpu_models,
         nests=facts is not None and facts.nested_virtualisation,
         secures_boot=facts is not None and facts.secure_boot,
+        enters_setup=facts is not None and facts.setup_menu,
         drive_kinds=frozenset({DriveKind.CD}) if facts is None else facts.drives,
         vcpus=row.vcpus,
         memory_mib=row.memory_mib,

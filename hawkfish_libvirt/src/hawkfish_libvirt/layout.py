@@ -129,7 +129,7 @@ def with_boot_first(machine: MachineXml, group: BootDevice) -> MachineXml:
     Raises:
         NotSupported: The machine has no such device.
     """
-    chosen = devices_of(machine, group)
+    chosen = () if group is BootDevice.SETUP else devices_of(machine, group)
     if not chosen:
         raise NotSupported(
             f"Machine {machine.name} has no device of the group {group.value!r} to boot from; choose another.",

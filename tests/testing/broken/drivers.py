@@ -386,6 +386,18 @@ BROKEN_DRIVERS = {
         """,
         "test_devices_are_tried_in_the_order_that_was_asked_for",
     ),
+    "enters a set-up menu that a BIOS does not have": (
+        """
+        from hawkfish.domain.machines import BootDevice
+
+        class Broken(SimulatedDriver):
+            def start_machine(self, machine_id, options=None):
+                if options and options.boot_first is BootDevice.SETUP:
+                    options = None
+                return super().start_machine(machine_id, options)
+        """,
+        "test_the_set_up_menu_is_entered_where_the_host_says_that_it_can_be",
+    ),
     "takes no override back": (
         """
         from dataclasses import replace
