@@ -10,6 +10,7 @@ import pytest
 from hawkfish.domain.machines import (
     BootDevice,
     Bridge,
+    DriveKind,
     DriveSpec,
     Firmware,
     NetworkInterfaceSpec,
@@ -38,14 +39,14 @@ def wait_for_boots(driver, spec, number):
     return boots(driver, spec)
 
 
-@FIRMWARES
+@pytest.mark.parametrize(("firmware", "kind"), [(Firmware.UEFI, DriveKind.CD), (Firmware.BIOS, DriveKind.USB)])
 def test_an_installer_runs_once_though_it_reboots_by_itself(  # noqa: PLR0917  fixtures
-    driver, libvirt_host, new_machine, guest_disk, pool, installer_iso, firmware
+    driver, libvirt_host, new_machine, guest_disk, pool, installer_iso, firmware, kind
 ):
     medium = upload(driver, pool, "installer", installer_iso)
-    spec = new_machine(firmware=firmware, disks=(guest_disk,), drives=(DriveSpec(medium=medium),))
+    spec = new_machine(firmware=firmware, disks=(guest_disk,), drives=(DriveSpec(kind=kind, medium=medium),))
     before = libvirt_host.virsh("dumpxml", "--inactive", spec.name)
-    started = driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.CD))
+    started = driver.start_machine(spec.id, StartOptions(boot_first=BootDevice(kind.value)))
     assert libvirt_host.virsh("dumpxml", "--inactive", spec.name) == before
     first, second = wait_for_boots(driver, spec, 2)
     word = "uefi" if firmware is Firmware.UEFI else "bios"
