@@ -34,6 +34,7 @@ from hawkfish.services.media import MediaService
 from hawkfish.services.media_cache import MediaCache
 from hawkfish.services.media_files import MediaFiles
 from hawkfish.services.media_tasks import MediaTasks
+from hawkfish.services.outgoing import tls_context
 from hawkfish.services.pictures import PictureTasks
 from hawkfish.services.power import PowerTasks
 from hawkfish.services.profiles import ProfileService
@@ -104,8 +105,11 @@ class Application:
         Raises:
             SchemaOutdated: `hawkfish admin db upgrade` is needed.
             PluginError: `strict_plugins` is set and a plugin cannot be loaded.
+            ConfigurationError: The file of trusted authorities cannot be used.
         """
         settings = settings or load_settings()
+        if settings.trusted_ca_file is not None:
+            tls_context(True, settings.trusted_ca_file)
         database = Database(settings.database_url)
         status = database.check()
         if not status.ok:
@@ -201,7 +205,7 @@ class Application:
         policy = DestinationPolicy(settings.events_allowed_networks)
         return Deliveries(
             self.database,
-            Webhooks(policy, self.secret_box, settings.event_delivery_seconds),
+            Webhooks(policy, self.secret_box, settings.event_delivery_seconds, settings.trusted_ca_file),
             self.audit,
             DeliverySettings(
                 backlog=settings.event_backlog,

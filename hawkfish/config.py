@@ -56,6 +56,9 @@ class Settings:
     """Longest silence of a server that an image is downloaded from; also the time over which its rate is measured."""
     download_least_rate: int = 1024
     """Bytes a second below which a download is given up."""
+    trusted_ca_file: Path | None = None
+    """PEM certificates of authorities that servers of images and receivers of events may be certified by, beside those that this
+    machine trusts; it is read anew when it changes."""
     media_max_bytes: int = 16 * 1024**3
     """Largest image, in bytes, that is fetched for a virtual drive."""
     media_cache_bytes: int = 64 * 1024**3

@@ -153,10 +153,12 @@ class Downloader:
 
     Args:
         limits: What a server may ask of us.
+        trusted_ca_file: Authorities of servers beside those that this machine trusts.
     """
 
-    def __init__(self, limits: DownloadLimits) -> None:
+    def __init__(self, limits: DownloadLimits, trusted_ca_file: Path | None = None) -> None:
         self._limits = limits
+        self._trusted_ca_file = trusted_ca_file
 
     @classmethod
     def of(cls, settings: Settings, most_bytes: int) -> Downloader:
@@ -166,7 +168,8 @@ class Downloader:
                 most_bytes=most_bytes,
                 stall_seconds=settings.download_stall_seconds,
                 least_rate=settings.download_least_rate,
-            )
+            ),
+            settings.trusted_ca_file,
         )
 
     def fetch(
@@ -198,11 +201,12 @@ class Downloader:
 
         Raises:
             DownloadFailed: The server refuses, sends too much, too little or too slowly; says what is the matter.
+            ConfigurationError: The file of trusted authorities cannot be used.
             OSError: The file cannot be written.
         """
         check_url(url)
         with _Target(target, url) as file:
-            context = tls_context(verify_certificate)
+            context = tls_context(verify_certificate, self._trusted_ca_file)
             failures = 0
             most = file.size
             while True:

@@ -19,6 +19,8 @@ from typing import Any, Self
 
 import httpx
 
+from hawkfish.errors import ConfigurationError
+
 LOOK_SECONDS = 0.5
 SHOWN_LENGTH = 200
 _SERVER = re.compile(rb"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
@@ -141,27 +143,47 @@ def port_of(url: httpx.URL) -> int:
 # --- connections -----------------------------------------------------------------------------------------------------
 
 
-def tls_context(verify: bool) -> ssl.SSLContext:
+def tls_context(verify: bool, trusted_ca_file: Path | None = None) -> ssl.SSLContext:
     """How servers prove who they are; not at all without `verify`.
 
     Reading the certificates of all authorities takes longer than many a request, so that it is done again only when they change.
+
+    Args:
+        verify: Whether they have to.
+        trusted_ca_file: PEM certificates of authorities that are trusted beside those of this machine.
+
+    Raises:
+        ConfigurationError: That file cannot be used.
     """
     paths = ssl.get_default_verify_paths()
-    return _context(verify, tuple((path, _changed_at(path)) for path in (paths.cafile, paths.capath) if path))
+    files = (paths.cafile, paths.capath, trusted_ca_file)
+    return _context(verify, trusted_ca_file, tuple((path, _changed_at(path)) for path in files if path))
 
 
-def _changed_at(path: str) -> int | None:
+def _changed_at(path: str | Path) -> int | None:
     with contextlib.suppress(OSError):
         return Path(path).stat().st_mtime_ns
     return None
 
 
 @lru_cache(maxsize=4)
-def _context(verify: bool, _authorities: tuple[tuple[str, int | None], ...]) -> ssl.SSLContext:
+def _context(
+    verify: bool, trusted_ca_file: Path | None, _authorities: tuple[tuple[str | Path, int | None], ...]
+) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    elif trusted_ca_file is not None:
+        try:
+            context.load_verify_locations(trusted_ca_file)
+        except OSError as error:  # that of TLS, which a file without a certificate raises, is one
+            reason = "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConfigurationError(
+                f"HF_TRUSTED_CA_FILE names {trusted_ca_file}, which cannot be used: {reason}. "
+                "Give a file with the certificates of authorities, or leave it out.",
+                setting="trusted_ca_file",
+            ) from error
     return context
 
 
@@ -213,7 +235,10 @@ def reason_of(error: httpx.TransportError) -> str:
     """Why a server could not be spoken with, for people."""
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"its certificate is not trusted ({text.rpartition('] ')[2]}); let its CA be trusted by this machine"
+        why = re.sub(r" \(_ssl\.c:\d+\)$", "", text.rpartition("] ")[2].partition(": ")[2])
+        unknown = "issuer" in why or "self-signed" in why
+        advice = "; name a file with the certificate of its CA in HF_TRUSTED_CA_FILE" if unknown else ""
+        return f"its certificate is not trusted ({why}){advice}"
     if isinstance(error, httpx.ConnectTimeout):
         return "the server does not answer"
     return {"": type(error).__name__}.get(text, text)[:SHOWN_LENGTH].rstrip(".")

@@ -14,6 +14,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import httpx
 
@@ -61,12 +62,16 @@ class Webhooks:
         policy: Where events may be sent to.
         box: Opens headers and secrets.
         seconds: Time that a receiver has in all.
+        trusted_ca_file: Authorities of receivers beside those that this machine trusts.
     """
 
-    def __init__(self, policy: DestinationPolicy, box: SecretBox, seconds: float) -> None:
+    def __init__(
+        self, policy: DestinationPolicy, box: SecretBox, seconds: float, trusted_ca_file: Path | None = None
+    ) -> None:
         self._policy = policy
         self._box = box
         self._seconds = seconds
+        self._trusted_ca_file = trusted_ca_file
 
     def post(self, subscription: Subscription, owner: Actor, content: bytes, identity: str) -> Outcome:
         """Posts a content once.
@@ -100,12 +105,11 @@ class Webhooks:
                 url.raw_host.decode("ascii"), port_of(url), lambda found: self._policy.refusal(owner, found)
             )
             headers = {**self._headers(subscription), **self._signature(subscription, content, identity)}
+            context = tls_context(subscription.verify_certificate, self._trusted_ca_file)
             timeout = httpx.Timeout(self._seconds, connect=min(CONNECT_SECONDS, self._seconds))
             with (
                 Connection(check) as connection,
-                httpx.Client(
-                    verify=tls_context(subscription.verify_certificate), timeout=timeout, trust_env=False
-                ) as client,
+                httpx.Client(verify=context, timeout=timeout, trust_env=False) as client,
             ):
                 request = build_request(
                     client, "POST", url, addresses[0], headers=headers, connection=connection, content=content

@@ -24,6 +24,7 @@ from hawkfish.services.subscriptions import NewSubscription
 from hawkfish.services.webhooks import sign
 from hawkfish.testing.waiting import wait_until
 from tests.support.receiver import Receiver
+from tests.support.tls import certificate_of_loopback
 
 SYSTEMS = Interest(resource_types=("ComputerSystem",))
 
@@ -111,6 +112,21 @@ def test_events_arrive_in_order_signed_and_with_what_the_subscriber_gave(applica
     assert max(len(post.records) for post in receiver.posts) > 1, "events that come together are sent together"
     assert sum(delivery.events for delivery in deliveries(application, subscription)) == 250
     assert application.subscriptions.progress(subscription).delivered == 250
+
+
+def test_a_receiver_of_an_authority_of_ones_own_is_trusted_once_the_setting_names_it(sqlite_url, tmp_path):
+    certificate = certificate_of_loopback(tmp_path / "theirs")
+    with Receiver(certificate=certificate) as secure:
+        with opened(sqlite_url, tmp_path) as untrusting:
+            subscription, _ = subscribe(untrusting, secure)
+            with delivering(untrusting):
+                happen(untrusting, 1)
+                wait_until(lambda: deliveries(untrusting, subscription), "a delivery is tried", 20)
+            assert "HF_TRUSTED_CA_FILE" in deliveries(untrusting, subscription)[0].error
+        assert secure.posts == []
+        with opened(sqlite_url, tmp_path, trusted_ca_file=certificate.ca_file) as trusting, delivering(trusting):
+            secure.wait_for(1)
+    assert secure.origins == numbers(1)
 
 
 def test_a_signature_is_that_of_the_specification():

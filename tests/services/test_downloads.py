@@ -9,7 +9,9 @@ import time
 import httpx
 import pytest
 
-from hawkfish.errors import DownloadFailed, PropertyInvalidFormat
+from hawkfish.bootstrap import Application
+from hawkfish.config import load_settings
+from hawkfish.errors import ConfigurationError, DownloadFailed, PropertyInvalidFormat
 from hawkfish.services.downloads import (
     Downloader,
     DownloadLimits,
@@ -20,6 +22,7 @@ from hawkfish.services.downloads import (
 )
 from hawkfish.services.outgoing import is_forbidden
 from tests.support.file_server import FileServer, Plan
+from tests.support.tls import certificate_of_loopback
 
 CONTENT = b"0123456789abcdef" * 16384  # 256 KiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -278,6 +281,30 @@ def test_a_certificate_is_asked_for_unless_it_is_said_otherwise(downloader, targ
         server.plans["/disk.img"] = Plan(CONTENT)
         assert "not trusted" in refused(downloader, server.url("/disk.img"), target)
         assert fetch(downloader, server.url("/disk.img"), target, verify_certificate=False).digest == DIGEST
+
+
+def test_an_authority_of_ones_own_is_trusted_once_the_setting_names_it(tmp_path, target):
+    certificate = certificate_of_loopback(tmp_path / "theirs")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(certificate_of_loopback(tmp_path / "another").ca_file.read_text())
+    settings = load_settings({"HF_TRUSTED_CA_FILE": str(trusted)}, data_dir=tmp_path / "data")
+    downloader = Downloader.of(settings, 4 * len(CONTENT))
+    with FileServer(certificate=certificate) as server:
+        server.plans["/disk.img"] = Plan(CONTENT)
+        assert "HF_TRUSTED_CA_FILE" in refused(downloader, server.url("/disk.img"), target)
+        with trusted.open("a") as file:  # a file that changes is read anew
+            file.write(certificate.ca_file.read_text())
+        assert fetch(downloader, server.url("/disk.img"), target).digest == DIGEST
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), ("", "no PEM"), ("-----BEGIN", "no PEM")])
+def test_a_file_of_authorities_that_is_none_is_refused_at_the_start(sqlite_url, tmp_path, content, reason):
+    file = tmp_path / "trusted.pem"
+    if content is not None:
+        file.write_text(content)
+    settings = load_settings({}, data_dir=tmp_path, database_url=sqlite_url, trusted_ca_file=file)
+    with pytest.raises(ConfigurationError, match=f"HF_TRUSTED_CA_FILE names {file}, .*{reason}"):
+        Application.open(settings)
 
 
 def test_from_https_nothing_leads_to_http(server, downloader, target):

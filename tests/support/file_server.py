@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
 import subprocess
 import tempfile
 import threading
@@ -13,6 +12,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
+
+from hawkfish.services.certificates import ServerCertificate
+from tests.support.tls import server_context
 
 
 @dataclass
@@ -48,18 +50,24 @@ class Plan:
 
 
 class FileServer:
-    """The server; `plans` says what it has, `requests` what it was asked (the headers, each with `path`)."""
+    """The server; `plans` says what it has, `requests` what it was asked (the headers, each with `path`).
 
-    def __init__(self, *, tls: bool = False) -> None:
+    Args:
+        tls: Whether it speaks TLS, with a certificate that it has signed itself.
+        certificate: What it speaks TLS with instead.
+    """
+
+    def __init__(self, *, tls: bool = False, certificate: ServerCertificate | None = None) -> None:
         self.plans: dict[str, Plan] = {}
         self.requests: list[dict[str, str]] = []
         self.stopping = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
-        self._tls = tls
+        self._tls = tls or certificate is not None
+        context = None if certificate is None else server_context(certificate.certificate, certificate.key)
         if tls:
             with tempfile.TemporaryDirectory() as folder:
-                key, certificate = Path(folder) / "key", Path(folder) / "crt"
+                key, signed = Path(folder) / "key", Path(folder) / "crt"
                 command = [
                     "openssl",
                     "req",
@@ -72,9 +80,9 @@ class FileServer:
                     "-subj",
                     "/CN=test",
                 ]
-                subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(certificate, key)
+                subprocess.run([*command, "-keyout", key, "-out", signed], check=True, capture_output=True)
+                context = server_context(signed, key)
+        if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 

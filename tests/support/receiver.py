@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from hawkfish.services.certificates import ServerCertificate
 from hawkfish.testing.waiting import wait_until
+from tests.support.tls import server_context
 
 MOST_SECONDS = 30.0
 
@@ -39,12 +41,14 @@ class Receiver:
 
     Attributes:
         status: What it answers.
+        certificate: What it speaks TLS with; None for plain HTTP.
         mode: `answer`, or `hang` (nothing is said), `endless` (a body without an end), `drip` (a head that never ends).
         posts: What came, in order, whatever was answered.
     """
 
     status: int = 200
     mode: str = "answer"
+    certificate: ServerCertificate | None = None
     posts: list[Post] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     on_post: Callable[[Post], None] = lambda _: None
@@ -52,6 +56,9 @@ class Receiver:
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        if self.certificate is not None:
+            context = server_context(self.certificate.certificate, self.certificate.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
         return self
@@ -63,7 +70,8 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/events"
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}/events"
 
     @property
     def records(self) -> list[dict[str, Any]]:
