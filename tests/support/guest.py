@@ -70,7 +70,8 @@ def make_iso(guest_iso: Path, folder: Path, words: str = "") -> Path:
         shutil.copy(guest_iso.with_name(name), grub.parent)
     (grub / "grub.cfg").write_text(
         "set timeout=0\nserial --unit=0\nterminal_output console serial\necho CD-BOOT\n"
-        f"menuentry guest {{ linux /boot/vmlinuz console=ttyS0 quiet {words}; initrd /boot/initrd.img }}\n"
+        'if [ "$grub_platform" = pc ]; then set bits=16; fi\n'  # as in the guest's own script, and as much faster
+        f"menuentry guest {{ linux$bits /boot/vmlinuz console=ttyS0 quiet {words}; initrd$bits /boot/initrd.img }}\n"
     )
     made = folder / "marked.iso"
     subprocess.run(["grub-mkrescue", "-o", str(made), str(folder / "iso")], check=True, capture_output=True, timeout=60)
