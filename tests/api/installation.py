@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from tests.support.libvirt_host import LibvirtHostBed
 PASSWORD = "Quiet-Harbour-41"
 GIB = 1024**3
 START_SECONDS = 30.0
+LOOK_SECONDS = 1.0
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Api:
     application: Application
     client: TestClient
     headers: dict[str, str] = field(default_factory=dict)
+    looked: float = 0.0
 
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **more: Any
@@ -74,6 +77,16 @@ class Api:
         monitor = answer.headers["Location"]
         self.application.tasks.wait(SYSTEM_ACTOR, monitor.rpartition("/")[2], START_SECONDS)
         return self.get(monitor)
+
+    def serial_log(self, address: str) -> str:
+        """What the guest of the system at that address has said.
+
+        Who waits for a word asks again and again; each time is a task, which takes the guest's processor and is one more resource
+        for the validators to look at. So no more than one look a second is made.
+        """
+        time.sleep(max(0.0, self.looked + LOOK_SECONDS - time.monotonic()))
+        self.looked = time.monotonic()
+        return str(self.finish(self.get(f"{address}/Oem/HawkFish/SerialLog")).json["Text"])
 
     def system(self, name: str, **more: Any) -> dict[str, Any]:
         body = {"Name": name, "CPU": 1, "MemoryMiB": 512, "DiskGiB": 1, **more}

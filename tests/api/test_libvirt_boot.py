@@ -57,14 +57,13 @@ def reset(api: Api, system: dict[str, Any], reset_type: str) -> None:
 def boots(api: Api, system: dict[str, Any], number: int) -> list[str]:
     """By what firmware and with what words the guest came up, once it has so many times."""
 
-    def found() -> list[str]:
-        text = api.finish(api.get(f"{system['@odata.id']}/Oem/HawkFish/SerialLog")).json["Text"]
-        *lines, _unfinished = text.split("\n")
-        return [line for line in lines if line.startswith("BOOTED by ")]
+    def found() -> list[str] | None:
+        *lines, _unfinished = api.serial_log(system["@odata.id"]).split("\n")
+        seen = [line for line in lines if line.startswith("BOOTED by ")]
+        return seen if len(seen) >= number else None
 
-    for each in range(1, number + 1):
-        wait_until(lambda count=each: len(found()) >= count, f"boot number {each}", BOOT_SECONDS)
-    return found()
+    lines: list[str] = wait_until(found, f"boot number {number}", number * BOOT_SECONDS)
+    return lines
 
 
 def hardware(libvirt_host: LibvirtHostBed, system: dict[str, Any]) -> list[str | None]:

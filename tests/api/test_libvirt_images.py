@@ -86,8 +86,7 @@ def test_a_system_of_an_uploaded_image_has_its_bytes_and_boots(real: Api, pool: 
     address = system["@odata.id"]
     reset = f"{address}/Actions/ComputerSystem.Reset"
     assert real.finish(real.post(reset, {"ResetType": "On"})).status_code == 204
-    log = f"{address}/Oem/HawkFish/SerialLog"
-    wait_until(lambda: READY.decode() in real.finish(real.get(log)).json["Text"], "the guest being up", BOOT_SECONDS)
+    wait_until(lambda: READY.decode() in real.serial_log(address), "the guest being up", BOOT_SECONDS)
     # Its image and the copy may go: the disk of the running guest is whole by itself.
     remove(real, image["@odata.id"])
     assert copies(pool) == set()

@@ -85,7 +85,7 @@ def test_the_guest_sees_what_is_inserted_and_ejected(
         assert answer.status_code == 204, answer.text
 
     def seen() -> list[str]:
-        log = str(real.finish(real.get(f"{system['@odata.id']}/Oem/HawkFish/SerialLog")).json["Text"])
+        log = real.serial_log(system["@odata.id"])
         return [line.removeprefix("MEDIUM ").strip() for line in log.splitlines() if line.startswith("MEDIUM ")]
 
     def sources() -> list[str | None]:
@@ -117,7 +117,7 @@ def test_the_guest_sees_what_is_inserted_and_ejected(
         act("EjectMedia", {})
         act("InsertMedia", {"Image": server.url("/one.iso")})
         wait_until(lambda: seen()[-1:] == ["NEW"], "the guest sees what is new behind the old address", BOOT_SECONDS)
-    boots = real.finish(real.get(f"{system['@odata.id']}/Oem/HawkFish/SerialLog")).json["Text"].count("GUEST-READY")
+    boots = real.serial_log(system["@odata.id"]).count("GUEST-READY")
     assert boots == 1, "the power was left alone"
     libvirt_host.virsh("change-media", system["Id"], "sda", "--eject", "--live", "--config", "--force")
     wait_until(lambda: real.get(drive).json["Inserted"] is False, "what virsh does is shown", BOOT_SECONDS)
@@ -136,7 +136,7 @@ def test_a_stick_is_seen_by_the_guest_and_booted_from_once(
         assert answer.status_code == 204, answer.text
 
     def said(word: str) -> list[str]:
-        *lines, _unfinished = str(real.finish(real.get(f"{address}/Oem/HawkFish/SerialLog")).json["Text"]).split("\n")
+        *lines, _unfinished = real.serial_log(address).split("\n")
         return [line for line in lines if line.startswith(word)]
 
     def has_stick() -> bool:

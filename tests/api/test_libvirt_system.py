@@ -120,13 +120,11 @@ def test_libvirt_says_the_same(real: Api, system: dict[str, Any], libvirt_host: 
 def test_the_guest_sees_the_same(real: Api, system: dict[str, Any]) -> None:
     address = system["@odata.id"]
 
-    def log() -> str:
-        return str(real.finish(real.get(f"{address}/Oem/HawkFish/SerialLog")).json["Text"])
+    def named() -> set[str]:
+        return set(re.findall(r"SERIAL (\w+):", real.serial_log(address)))
 
-    wait_until(
-        lambda: {"vda", "sda"} <= set(re.findall(r"SERIAL (\w+):", log())), "the guest naming its disks", BOOT_SECONDS
-    )
-    said = log()
+    wait_until(lambda: {"vda", "sda"} <= named(), "the guest naming its disks", BOOT_SECONDS)
+    said = real.serial_log(address)
     machine = re.search(r"MACHINE cpus:(\d+) sockets:(\d+) memory:(\d+) macs:(.*)", said)
     assert machine is not None
     (processor,) = parts(real, f"{address}/Processors")
