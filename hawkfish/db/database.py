@@ -16,11 +16,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hawkfish.db.base import translated
 from hawkfish.db.group_commit import GroupCommit
+from hawkfish.db.prepared import run_plainly
 from hawkfish.db.quick import QuickReads
 from hawkfish.db.signals import NotifySignals, Signals, SocketSignals, Subscription
 from hawkfish.db.unit_of_work import UnitOfWork, stable_number, unit_of_work
@@ -102,6 +103,7 @@ class Database:
             event.listen(self._writing, "connect", _configure_sqlite)
             event.listen(self._writing, "connect", _do_not_wait)
             event.listen(self._writing, "begin", _begin_writing)
+            _speed_savepoints_up(self._writing.dialect)
             self.signals = SocketSignals(self.path.with_name(self.path.name + ".signals"))
             self._group = GroupCommit(self._writing, self._alone, self.signals)
         else:
@@ -282,8 +284,19 @@ def _do_not_wait(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA busy_timeout=1").close()
 
 
+def _speed_savepoints_up(dialect: Dialect) -> None:
+    """SQLAlchemy gives each savepoint a name of its own and compiles its statements anew, which takes it 0.2 ms each time."""
+    steps = {
+        "do_savepoint": "SAVEPOINT",
+        "do_rollback_to_savepoint": "ROLLBACK TO SAVEPOINT",
+        "do_release_savepoint": "RELEASE SAVEPOINT",
+    }
+    for method, words in steps.items():
+        setattr(dialect, method, lambda connection, name, words=words: run_plainly(connection, f"{words} {name}"))
+
+
 def _begin_reading(connection: Connection) -> None:
-    connection.connection.dbapi_connection.execute("BEGIN").close()  # type: ignore[union-attr]  # open
+    run_plainly(connection, "BEGIN")
 
 
 def _begin_writing(connection: Connection) -> None:
@@ -295,12 +308,11 @@ def _begin_writing(connection: Connection) -> None:
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.connection.dbapi_connection.execute("BEGIN IMMEDIATE").close()  # type: ignore[union-attr]  # open
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
-            if time.monotonic() > end:
-                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            run_plainly(connection, "BEGIN IMMEDIATE")
+        except OperationalError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+            if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} or time.monotonic() > end:
+                raise
             pause(LOCK_POLL_SECONDS)
         else:
             return

@@ -122,7 +122,7 @@ class _SqliteForm:
         try:
             cursor: sqlite3.Cursor = _driver(connection).execute(self.text, arguments)
         except sqlite3.Error as error:
-            raise self._translated(error, arguments, connection) from error
+            raise _translated(error, self.text, arguments, connection) from error
         return cursor
 
     def execute_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -131,10 +131,19 @@ class _SqliteForm:
         try:
             _driver(connection).executemany(self.text, arguments).close()
         except sqlite3.Error as error:
-            raise self._translated(error, arguments, connection) from error
+            raise _translated(error, self.text, arguments, connection) from error
 
-    def _translated(self, error: sqlite3.Error, arguments: Any, connection: Connection) -> BaseException:
-        return DBAPIError.instance(self.text, arguments, error, sqlite3.Error, dialect=connection.dialect)
+
+def run_plainly(connection: Connection, text: str) -> None:
+    """Runs words that have no parameters and give nothing, past SQLAlchemy, on SQLite; errors are those of SQLAlchemy."""
+    try:
+        _driver(connection).execute(text).close()
+    except sqlite3.Error as error:
+        raise _translated(error, text, None, connection) from error
+
+
+def _translated(error: sqlite3.Error, text: str, arguments: Any, connection: Connection) -> BaseException:
+    return DBAPIError.instance(text, arguments, error, sqlite3.Error, dialect=connection.dialect)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from hawkfish.db.prepared import Prepared
 from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
-from hawkfish.db.repositories.task_statements import ENDED_AT, UNCLAIMED
+from hawkfish.db.repositories.task_statements import BY_ID, ENDED_AT, UNCLAIMED, WISHES
+from hawkfish.db.repositories.tasks import to_task, to_wishes
+from hawkfish.domain.tasks import Task
 from hawkfish.locks import native_local
 
 
@@ -49,12 +52,26 @@ class QuickReads:
         row = self._one(ENDED_AT, {"of_task": task_id})
         return row is not None and row.ended_at is None
 
+    def task(self, task_id: str) -> Task | None:
+        """As `TaskRepository.find`; None also where there is no answer."""
+        row = self._one(BY_ID, {"of_task": task_id})
+        return None if row is None else to_task(row)
+
+    def wishes(self, worker_id: int) -> dict[str, tuple[bool, str | None, bool]] | None:
+        """As `TaskRepository.wishes`; None where there is no answer."""
+        rows = self._rows(WISHES, {"of_worker": worker_id})
+        return None if rows is None else to_wishes(rows)
+
     def all_tasks_have_workers(self) -> bool:
         """Whether no task is there that a worker could take; False also where there is no answer."""
         row = self._one(UNCLAIMED, {})
         return row is not None and row.number == 0
 
-    def _one(self, statement: Prepared, parameters: dict[str, str]) -> Any:
+    def _one(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+        rows = self._rows(statement, parameters)
+        return rows[0] if rows is not None and len(rows) == 1 else None
+
+    def _rows(self, statement: Prepared, parameters: Mapping[str, Any]) -> list[Any] | None:
         if self._path is None:
             return None
         form = statement.form
@@ -64,7 +81,7 @@ class QuickReads:
         except sqlite3.Error:
             self.close()
             return None
-        return form.row(found[0]) if len(found) == 1 else None
+        return [form.row(values) for values in found]
 
     def _connection(self, path: Path) -> sqlite3.Connection:
         """This native thread's own: greenlets share it, because nothing switches between a statement's begin and its end."""

@@ -15,7 +15,7 @@ import structlog
 from hawkfish import metrics
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
-from hawkfish.domain.machines import MachineObservation
+from hawkfish.domain.machines import MachineEventKind, MachineObservation
 from hawkfish.domain.systems import System
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
 from hawkfish.plugins.compute import offered_capabilities
@@ -125,15 +125,25 @@ class Observer:
             for system, machine in news:
                 uow.systems.observe(system, machine)
 
-    def machines(self, host_id: UUID, machine_ids: Collection[UUID]) -> bool:
+    def machines(self, host_id: UUID, reported: Mapping[UUID, Collection[MachineEventKind]]) -> bool:
         """Looks at machines of which something was reported; again at those whose records changed while they were looked at.
+
+        Of most starts the task that made them has recorded what there is to see. A machine of which nothing but a start is
+        reported, and which is recorded as running, is not looked at: had it stopped since, that would be reported too.
+
+        Args:
+            host_id: Their host.
+            reported: What was reported of each.
 
         Returns:
             False if their host did not answer, which is recorded.
         """
-        left = machine_ids
-        for _ in range(LOOKS):
+        only_started = [machine_id for machine_id, kinds in reported.items() if {*kinds} == {MachineEventKind.STARTED}]
+        left = {*reported}
+        for turn in range(LOOKS):
             with self._database.read() as uow:
+                if turn == 0 and only_started:
+                    left -= uow.systems.seen_running(only_started)
                 # Thousands may be made at once, and each is reported: of those nothing is read.
                 systems = uow.systems.ready_on_host(host_id, left)
                 host = uow.hosts.get(host_id) if systems else None
@@ -146,15 +156,15 @@ class Observer:
                 self.lost(host_id, error.message)
                 return False
             news = [(system, machine) for system, machine in seen if _is_news(system, machine)]
-            left = self._database.run(partial(self._observe, news=news)) if news else ()
+            left = self._database.run(partial(self._observe, news=news)) if news else set()
             if not left:
                 break
         return True
 
-    def _observe(self, uow: UnitOfWork, *, news: Sequence[tuple[System, MachineObservation | None]]) -> list[UUID]:
+    def _observe(self, uow: UnitOfWork, *, news: Sequence[tuple[System, MachineObservation | None]]) -> set[UUID]:
         """Records what was seen; gives the systems that were changed meanwhile."""
         self._require(uow)
-        return [system.id for system, machine in news if not uow.systems.observe(system, machine)]
+        return {system.id for system, machine in news if not uow.systems.observe(system, machine)}
 
     def lost(self, host_id: UUID, reason: str) -> None:
         """Records that a host does not answer: first Suspect, and Down if that lasts. Its machines may well run on."""

@@ -244,8 +244,8 @@ class PowerTasks:
                 "power_state": power,
                 "run_id": None if machine is None else machine.run_id,
                 "booted": None if boot is None else boot_to_json(boot),
-                # What the machine has now is shown with the end of the start that brought it.
-                "facts": asdict(machine.facts) if machine is not None and _applies_setup(ctx.task) else None,
+                # What the machine has now is shown with the end of the action that brought it.
+                "facts": asdict(machine.facts) if machine is not None and machine.facts != system.observed else None,
             }
 
         return TaskKind(

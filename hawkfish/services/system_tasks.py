@@ -63,7 +63,8 @@ class SystemTasks:
                     Step(name="write-images", run=self._write_images),
                     Step(name="define", run=self._define, undo=self._remove_machine),
                     Step(name="start", run=self._start_if_asked, undo=self._power_off),
-                    Step(name="observe", run=self._observe, record=self._record_observation),
+                    # A start records what it sees by itself.
+                    Step(name="observe", run=self._observe, record=self._record_observation, needed=_stays_off),
                 ),
                 on_success=self._created,
                 on_failure=self._not_created,
@@ -229,6 +230,10 @@ class SystemTasks:
 
     def _not_created(self, uow: UnitOfWork, task: Task, _: TaskError) -> None:
         uow.systems.remove(system_id_of(task))
+
+
+def _stays_off(task: Task) -> bool:
+    return not task.arguments["power_on"]
 
 
 def _release_room(uow: UnitOfWork, task: Task) -> None:

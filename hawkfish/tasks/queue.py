@@ -207,12 +207,18 @@ class TaskQueue:
             while True:
                 left = end - time.monotonic()
                 if left <= 0 or not self._database.quick.task_runs(task_id):
-                    with self._database.read() as uow:
-                        task = uow.tasks.get(task_id)
+                    task = self._find(task_id)
                     if task.ended or left <= 0:
                         return task
                 subscription.wait(min(pause, left))
                 pause = min(pause * POLL_GROWTH, LONGEST_POLL_SECONDS)
+
+    def _find(self, task_id: str) -> Task:
+        task = self._database.quick.task(task_id)
+        if task is not None:
+            return task
+        with self._database.read() as uow:
+            return uow.tasks.get(task_id)
 
     def sweep(self) -> None:
         """Aborts what is past its deadline; for the worker."""

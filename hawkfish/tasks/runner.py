@@ -237,8 +237,10 @@ class Runner:
             running = dict(self._running)
         if not running:
             return
-        with self._database.read() as uow:
-            wishes_by_task = uow.tasks.wishes(self.worker_id)
+        wishes_by_task = self._database.quick.wishes(self.worker_id)
+        if wishes_by_task is None:
+            with self._database.read() as uow:
+                wishes_by_task = uow.tasks.wishes(self.worker_id)
         for task_id, one in running.items():
             if task_id in wishes_by_task:
                 abort, reason, pause = wishes_by_task[task_id]

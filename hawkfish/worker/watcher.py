@@ -116,13 +116,13 @@ class HostWatcher:
             event = self._events.get(timeout=max(0.0, self._next_sweep - time.monotonic()))
         except queue.Empty:
             return
-        about = self._gather(event)
-        if about and not self._stopped.is_set() and not self._observer.machines(self.host_id, about):
+        reported = self._gather(event)
+        if reported and not self._stopped.is_set() and not self._observer.machines(self.host_id, reported):
             self._sweep_in(RETRY_SECONDS)
 
-    def _gather(self, event: MachineEvent | None) -> set[UUID]:
-        """The machines of which something is reported within a moment; what is not about machines is handled at once."""
-        about: set[UUID] = set()
+    def _gather(self, event: MachineEvent | None) -> Mapping[UUID, set[MachineEventKind]]:
+        """What is reported of machines within a moment; what is not about machines is handled at once."""
+        reported: dict[UUID, set[MachineEventKind]] = {}
         if event is not None and event.machine_id is not None:
             self._stopped.wait(max(GATHER_SECONDS, self._looked_at + PACE_SECONDS - time.monotonic()))
             self._looked_at = time.monotonic()
@@ -132,12 +132,12 @@ class HostWatcher:
             if event is None or event.machine_id is None:
                 self._handle(event)
             else:
-                about.add(event.machine_id)
+                reported.setdefault(event.machine_id, set()).add(event.kind)
             try:
                 event = self._events.get_nowait()
             except queue.Empty:
                 break
-        return about
+        return reported
 
     def _measure_pools(self) -> None:
         """In a thread of its own, since storage that hangs says nothing about the host; one at a time."""

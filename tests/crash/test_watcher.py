@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -36,8 +36,8 @@ class FailingObserver:
             raise KeyError(host_id)
         return True
 
-    def machines(self, host_id: UUID, machine_ids: Collection[UUID]) -> bool:
-        self.looks += machine_ids
+    def machines(self, host_id: UUID, reported: Mapping[UUID, Collection[MachineEventKind]]) -> bool:
+        self.looks += reported
         if len(self.looks) == 1:
             raise ZeroDivisionError
         return self.answers

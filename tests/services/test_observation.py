@@ -14,7 +14,7 @@ from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import Host, HostState
-from hawkfish.domain.machines import MachineStamp, PowerState
+from hawkfish.domain.machines import MachineEventKind, MachineStamp, PowerState
 from hawkfish.domain.systems import ResetType, SystemChanges, SystemState
 from hawkfish.services.machines import machine_spec
 from hawkfish.services.observation import Observer
@@ -177,8 +177,36 @@ def test_looking_where_nothing_changed_changes_no_version(installation):
     observer = Observer(installation.application.database, installation.application.drivers)
     version = installation.get(system).version
     assert observer.sweep(system.host_id)
-    observer.machines(system.host_id, [system.id])
+    observer.machines(system.host_id, {system.id: {MachineEventKind.DEFINED}})
     assert installation.get(system).version == version
+
+
+def test_a_start_that_is_recorded_already_is_not_looked_at_and_any_other_is(calm, monkeypatch):
+    system = calm.create(host=calm.host(f"{GUEST}&lacks=events").name)  # nobody else looks
+    application = calm.application
+    observer = Observer(application.database, application.drivers)
+    hypervisor = driver(calm, system)
+    started = {system.id: {MachineEventKind.STARTED}}
+    looks = []
+    find = type(hypervisor).find_machine
+
+    def finding(its_driver, machine_id):
+        looks.append(machine_id)
+        return find(its_driver, machine_id)
+
+    monkeypatch.setattr(type(hypervisor), "find_machine", finding)
+    hypervisor.start_machine(system.id, None)
+    observer.machines(system.host_id, started)
+    assert calm.get(system).power_state is PowerState.ON, "a start that nobody recorded"
+    looks.clear()
+    observer.machines(system.host_id, started)
+    assert looks == []
+    hypervisor.power_off_machine(system.id)
+    observer.machines(system.host_id, {system.id: {MachineEventKind.STARTED, MachineEventKind.STOPPED}})
+    assert calm.get(system).power_state is PowerState.OFF
+    hypervisor.start_machine(system.id, None)
+    observer.machines(system.host_id, {system.id: {MachineEventKind.STOPPED, MachineEventKind.STARTED}})
+    assert calm.get(system).power_state is PowerState.ON
 
 
 def test_what_agreed_before_is_not_read_again_and_every_change_still_shows(calm, monkeypatch):

@@ -77,7 +77,23 @@ HOST = Prepared(
 NAME_AND_PROJECT = Prepared(
     select(SYSTEMS.c.id, SYSTEMS.c.name, SYSTEMS.c.project).where(SYSTEMS.c.id == bindparam("system_id"))
 )
-RECORDED = Prepared(select(SYSTEMS).where(SYSTEMS.c.id == bindparam("system_id")).with_for_update())
+RECORDED = Prepared(
+    select(
+        SYSTEMS.c.id,
+        SYSTEMS.c.version,
+        SYSTEMS.c.name,
+        SYSTEMS.c.project,
+        SYSTEMS.c.state,
+        SYSTEMS.c.failure,
+        SYSTEMS.c.power_state,
+        SYSTEMS.c.run_id,
+        SYSTEMS.c.stale,
+        SYSTEMS.c.power_transition,
+        SYSTEMS.c.power_task_id,
+    )
+    .where(SYSTEMS.c.id == bindparam("system_id"))
+    .with_for_update()
+)
 
 
 def _setting(*names: str, **values: Any) -> Update:
@@ -180,14 +196,21 @@ class SystemRepository:
             select(SYSTEMS).where(SYSTEMS.c.host_id == str(host_id), SYSTEMS.c.state == SystemState.READY), ids
         )
 
+    def seen_running(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those of some systems that are recorded as On, and not stale."""
+        running = select(SYSTEMS.c.id).where(SYSTEMS.c.power_state == PowerState.ON, SYSTEMS.c.stale.is_(False))
+        return {UUID(row.id) for row in self._rows_of_ids(running, ids)}
+
     def _of_ids(self, statement: AnySelect, ids: Collection[UUID]) -> list[System]:
+        return self._to_systems(sorted(self._rows_of_ids(statement, ids), key=lambda row: row.name_key))
+
+    def _rows_of_ids(self, statement: AnySelect, ids: Collection[UUID]) -> list[Row[Any]]:
         texts = [str(item) for item in ids]
-        rows = [
+        return [
             row
             for some in batched(texts, MOST_PARAMETERS)
             for row in self._session.execute(statement.where(SYSTEMS.c.id.in_(some)))
         ]
-        return self._to_systems(sorted(rows, key=lambda row: row.name_key))
 
     def count(self, condition: Condition | None = None) -> int:
         """How many there are, or how many of them meet a condition."""

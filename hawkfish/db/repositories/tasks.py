@@ -102,7 +102,7 @@ class TaskRepository:
     def find(self, task_id: str) -> Task | None:
         """The task, or None."""
         row = BY_ID.row(self._uow.connection, {"of_task": task_id})
-        return None if row is None else _to_task(row)
+        return None if row is None else to_task(row)
 
     def get(self, task_id: str) -> Task:
         """The task.
@@ -153,7 +153,7 @@ class TaskRepository:
         if limit is not None:
             statement = statement.limit(limit)
         rows = self._session.execute(statement)
-        return [_to_task(row) for row in rows]
+        return [to_task(row) for row in rows]
 
     def newest(self, wanted: PageRequest) -> Page[Task]:
         """Tasks in the reverse order of acceptance; their places are their numbers, counted downwards."""
@@ -161,7 +161,7 @@ class TaskRepository:
         behind = wanted if wanted.after is None else replace(wanted, after=-int(wanted.after))
         rows = self._session.execute(cut(select(TASKS), behind, TaskRow.number, newest_first=True)).all()
         return to_page(
-            rows, wanted, self.count(), lambda row: -row.number, lambda found: [_to_task(row) for row in found]
+            rows, wanted, self.count(), lambda row: -row.number, lambda found: [to_task(row) for row in found]
         )
 
     def count(self, *, projects: Collection[str] | None = None, ended: bool | None = None) -> int:
@@ -186,7 +186,7 @@ class TaskRepository:
     def find_joinable(self, join_key: str) -> Task | None:
         """The task that an identical request would join."""
         row = BY_JOIN_KEY.row(self._uow.connection, {"of_key": join_key})
-        return None if row is None else _to_task(row)
+        return None if row is None else to_task(row)
 
     def has_followers(self, task: Task) -> bool:
         """Whether a task accepted later stands in line for one of its keys."""
@@ -269,7 +269,7 @@ class TaskRepository:
             return []
         given = {f"key{number}": key for number, key in enumerate(keys)}
         rows = in_line(len(given), tuple(kinds)).rows(self._uow.connection, given)
-        return [_to_task(row) for row in rows]
+        return [to_task(row) for row in rows]
 
     # --- control -------------------------------------------------------------------------------------------------
 
@@ -292,13 +292,12 @@ class TaskRepository:
 
     def wishes(self, worker_id: int) -> dict[str, tuple[bool, str | None, bool]]:
         """Abort requested, its reason, and pause requested, of each task that a worker has."""
-        rows = WISHES.rows(self._uow.connection, {"of_worker": worker_id})
-        return {row.id: (row.abort_requested, row.abort_reason, row.pause_requested) for row in rows}
+        return to_wishes(WISHES.rows(self._uow.connection, {"of_worker": worker_id}))
 
     def overdue(self) -> list[Task]:
         """Tasks past their deadline of which no abort has been asked yet."""
         rows = OVERDUE.rows(self._uow.connection, {"now": self._uow.now()})
-        return [_to_task(row) for row in rows]
+        return [to_task(row) for row in rows]
 
     # --- claiming ------------------------------------------------------------------------------------------------
 
@@ -506,7 +505,7 @@ class TaskRepository:
         parent = aliased(TaskRow)
         kept = exists().where(parent.id == TaskRow.parent_id, or_(parent.ended_at.is_(None), parent.ended_at >= before))
         old = select(TASKS).where(TaskRow.ended_at < before, ~kept).order_by(TaskRow.number.desc()).limit(most)
-        tasks = [_to_task(row) for row in self._session.execute(old)]
+        tasks = [to_task(row) for row in self._session.execute(old)]
         self._session.execute(delete(TASKS).where(TaskRow.id.in_([task.id for task in tasks])))
         for task in tasks:
             self.tell(TASK_REMOVED, task)
@@ -531,12 +530,18 @@ def _series(kind: str, state: TaskState) -> tuple[Counter, Histogram]:
     return metrics.TASKS_ENDED.labels(kind, state.value), metrics.TASK_SECONDS.labels(kind)
 
 
-def _to_task(row: Row[Any]) -> Task:
+def to_task(row: Row[Any]) -> Task:
+    """A task as its row says it is."""
     given = {name: getattr(row, name) for name in Task.__dataclass_fields__}
     error = None if given["error"] is None else TaskError(**given["error"])
     return Task(
         **given | {"error": error, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
     )
+
+
+def to_wishes(rows: Sequence[Row[Any]]) -> dict[str, tuple[bool, str | None, bool]]:
+    """See `TaskRepository.wishes`."""
+    return {row.id: (row.abort_requested, row.abort_reason, row.pause_requested) for row in rows}
 
 
 def _accepted(number: int, given: Mapping[str, Any]) -> Task:
