@@ -18,10 +18,13 @@ OFF: dict[str, Any] = {"image": IMAGE, "empty_bytes": 1 << 20}
 
 
 def test_a_creation_is_finished_wherever_the_worker_dies(service: Service) -> None:
-    creation = Creation(service, prefix="made", **FULL)
+    creation, off = Creation(service, prefix="made", **FULL), Creation(service, prefix="off", **OFF)
     points = trace(service, creation.submit)
-    assert step_points(service, "system.create") <= set(points)
+    # What is to be on is looked at by its start, which is a task of its own.
+    looks = [point for point in trace(service, off.submit) if "/observe/" in point]
+    assert step_points(service, "system.create") <= {*points, *looks}
     kill_at(service, points, creation.submit, creation.check_made)
+    kill_at(service, looks, off.submit, off.check_made)
 
 
 def test_a_deletion_is_finished_wherever_the_worker_dies(service: Service) -> None:
