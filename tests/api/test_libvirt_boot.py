@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from PIL import Image
 
 from hawkfish.config import Settings
 from hawkfish.domain.accounts import SYSTEM_ACTOR
@@ -52,6 +54,18 @@ def system(settings: Settings) -> Iterator[dict[str, Any]]:
 def reset(api: Api, system: dict[str, Any], reset_type: str) -> None:
     answer = api.finish(api.post(f"{system['@odata.id']}/Actions/ComputerSystem.Reset", {"ResetType": reset_type}))
     assert answer.status_code == 204, answer.text
+
+
+def usual_colour(api: Api, system: dict[str, Any]) -> tuple[int, ...]:
+    """The colour that most of the screen has."""
+    taken = api.finish(api.post(f"{system['@odata.id']}/Actions/Oem/HawkFishSystem.Screenshot"))
+    with Image.open(io.BytesIO(api.get(taken.json["ImageURI"]).content)) as picture:
+        colours = picture.convert("RGB").getcolors(picture.width * picture.height)
+    assert colours is not None
+    number, colour = max(colours)
+    assert number > sum(count for count, _ in colours) / 2
+    assert isinstance(colour, tuple)
+    return colour
 
 
 def boots(api: Api, system: dict[str, Any], number: int) -> list[str]:
@@ -121,3 +135,26 @@ def test_once_holds_for_one_boot_while_everything_is_restarted(
         assert "hf.reboot" in first
         assert "hf.reboot" not in second
     assert libvirt_host.virsh("dumpxml", "--inactive", system["Id"]) == before
+
+
+def test_the_set_up_menu_of_uefi_is_entered_once(settings: Settings, system: dict[str, Any]) -> None:
+    once = {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "BiosSetup"}
+    with running_worker(settings), opened(settings) as api:
+        assert api.patch(system["@odata.id"], {"Boot": once}).status_code == 400, "a BIOS has none"
+        assert api.patch(system["@odata.id"], {"Boot": once | {"BootSourceOverrideMode": "UEFI"}}).status_code == 200
+        reset(api, system, "On")
+        shown = api.get(system["@odata.id"]).json
+        assert (shown["PowerState"], shown["Boot"]["BootSourceOverrideEnabled"]) == ("On", "Disabled")
+        wait_until(
+            lambda: all(word in api.serial_log(system["@odata.id"]) for word in ("Continue", "Select Entry")),
+            "the menu",
+            BOOT_SECONDS,
+        )
+        red, green, blue = usual_colour(api, system)
+        assert min(red, green, blue) > 100, "the menu is on a light ground"
+        before = api.serial_log(system["@odata.id"])
+        assert "BOOTED" not in before
+        reset(api, system, "ForceRestart")
+        assert boots(api, system, 1)[0].startswith("BOOTED by uefi ")
+        assert "Select Entry" not in api.serial_log(system["@odata.id"]).removeprefix(before)
+        assert usual_colour(api, system) == (0, 0, 0)

@@ -91,6 +91,7 @@ runs = st.builds(
     override=st.just("cd"),
     once=st.booleans(),
     starting=st.booleans(),
+    preparing=st.booleans(),
     boot_devices=boot_devices,
     setup=st.none() | setups,
 ) | st.builds(Run, id=names, starting=st.booleans(), boot_devices=boot_devices)
@@ -104,7 +105,8 @@ cpus = (
 def firmwares(*, kept):
     uefi = st.builds(FirmwareXml, uefi=st.just(True), nvram=st.none() | names)
     bios = st.builds(FirmwareXml, uefi=st.just(False), nvram=st.none() | names, keeps_variables=st.just(value=True))
-    return uefi | bios if kept else uefi
+    asking = st.builds(FirmwareXml, uefi=st.just(True), nvram=st.none() | names, asks_for_setup=names)
+    return uefi | bios | asking if kept else uefi
 
 
 @st.composite

@@ -7,6 +7,8 @@ is taken away once its processors run: a start that was interrupted is told by i
 An override for exactly one boot works as follows. When the domain has started paused with the overriding order, QEMU has handed
 that order to the firmware in the reset that ends its set-up, and builds it anew only at the next reset. So the normal order is set
 by QMP before the processors run: this boot takes the override, a reboot within the guest does not, and nobody needs to watch.
+
+The set-up menu of UEFI is no device, and asked for otherwise: see `hawkfish_libvirt.setup_menu`.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from dataclasses import replace
 
 import libvirt
 
-from hawkfish.domain.machines import FirmwareSetup, StartOptions
+from hawkfish.domain.machines import BootDevice, FirmwareSetup, StartOptions
 from hawkfish.errors import BackendError
+from hawkfish_libvirt import setup_menu
 from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.layout import setup_of, with_boot_first
 from hawkfish_libvirt.machine_xml import DiskXml, FirmwareXml, InterfaceXml, MachineXml, Run, edit_for_start
@@ -31,12 +34,14 @@ MECHANISM = (
 
 def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
     """Starts the machine; one that runs is left alone, one that was left paused in the middle of a start is continued."""
+    guest.end_preparation()
     if guest.is_active:
         _finish_interrupted_start(guest)
         return
+    setup_menu.arrange(raw, guest, wanted=options.boot_first is BootDevice.SETUP)
     text = guest.definition_text()
     definition = MachineXml.parse(text)
-    override = options.boot_first
+    override = None if options.boot_first is BootDevice.SETUP else options.boot_first
     machine = with_boot_first(definition, override) if override else definition
     run = Run(
         id=secrets.token_hex(8),

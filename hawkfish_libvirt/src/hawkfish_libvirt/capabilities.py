@@ -49,6 +49,7 @@ class EmulatorCapabilities:
     Attributes:
         cpu_models: Named models that processors of guests can be here.
         nested_feature: The feature that lets guests run guests, where they can have it.
+        raw_variables: Whether the variables of its UEFI are kept in a plain file.
         secure_boot: Whether a firmware is installed that can refuse what is not signed.
         usb_disks: Whether disks can hang on USB.
     """
@@ -59,6 +60,7 @@ class EmulatorCapabilities:
     cpu_modes: frozenset[str]
     cpu_models: tuple[str, ...]
     nested_feature: str | None
+    raw_variables: bool
     secure_boot: bool
     usb_disks: bool
 
@@ -80,6 +82,7 @@ class EmulatorCapabilities:
                     if item.get("usable") == "yes"
                 )
             ),
+            raw_variables=any((value.text or "").endswith(".fd") for value in root.findall("os/loader/value")),
             secure_boot=any(item.text == "yes" for item in root.findall("os/loader/enum[@name='secure']/value")),
             usb_disks=any(item.text == "usb" for item in root.findall("devices/disk/enum[@name='bus']/value")),
             nested_feature=_nested_feature(root.find("cpu/mode[@name='host-model']")),

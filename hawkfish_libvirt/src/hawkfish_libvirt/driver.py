@@ -167,6 +167,7 @@ class LibvirtDriver(
 
         def run(guest: Guest) -> None:
             self._host.require_own(guest, "Removing")
+            guest.end_preparation()
             if guest.is_active:
                 raise Conflict(f"Machine {guest.name} runs and is not removed; power it off first.")
             definition = guest.definition()

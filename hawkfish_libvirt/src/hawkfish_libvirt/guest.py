@@ -68,6 +68,8 @@ class Guest:
     def observe(self) -> MachineObservation:
         """What core is told."""
         machine, state = self.live(), self.power_state
+        if machine.run is not None and machine.run.preparing:
+            state = PowerState.OFF  # none of its processors has run, or will
         run_id = None
         if state is not PowerState.OFF:
             number = self._domain.ID()
@@ -123,6 +125,12 @@ class Guest:
     def undefine(self) -> None:
         """Removes the definition and the firmware's variables."""
         self._domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
+    def end_preparation(self) -> None:
+        """Takes away what a start has left behind that died while UEFI's variables were made."""
+        run = self.live().run if self.is_active else None
+        if run is not None and run.preparing:
+            self.power_off()
 
     def power_off(self) -> None:
         """Cuts the power."""

@@ -129,7 +129,7 @@ def with_boot_first(machine: MachineXml, group: BootDevice) -> MachineXml:
     Raises:
         NotSupported: The machine has no such device.
     """
-    chosen = () if group is BootDevice.SETUP else devices_of(machine, group)
+    chosen = devices_of(machine, group)
     if not chosen:
         raise NotSupported(
             f"Machine {machine.name} has no device of the group {group.value!r} to boot from; choose another.",
@@ -302,6 +302,7 @@ def _firmware(spec: MachineSpec, old: MachineXml | None) -> FirmwareXml:
         keys=spec.setup.secure_boot_keys,
         keys_reset=spec.setup.keys_reset,
         made_with=had.made_with,
+        asks_for_setup=had.asks_for_setup,
     )
 
 

@@ -40,6 +40,7 @@ class Run:
         override: The boot device group that this run tries first, if any.
         once: The override must be taken back as soon as firmware has read it.
         starting: Its processors have not been let run yet; paused with this, its start was interrupted.
+        preparing: They never will be: it was started only to have UEFI's variables made.
         boot_devices: Ids of devices in the order in which the next reset of this run tries them.
         setup: What the definition said of it at its start; libvirt rewrites some of that in the XML of a running machine.
     """
@@ -48,6 +49,7 @@ class Run:
     override: str | None = None
     once: bool = False
     starting: bool = False
+    preparing: bool = False
     boot_devices: tuple[str, ...] = ()
     setup: FirmwareSetup | None = None
 
@@ -195,6 +197,7 @@ class FirmwareXml:
         keys: What it trusts then.
         keys_reset: How often that was asked to be made anew.
         made_with: The keys that the variables were made with (`wanted_keys` of then); None before they were made for that.
+        asks_for_setup: Path of UEFI's variables that may ask for the set-up menu, since a start has written that into them.
     """
 
     uefi: bool
@@ -205,6 +208,7 @@ class FirmwareXml:
     keys: SecureBootKeys = SecureBootKeys.FACTORY
     keys_reset: int = 0
     made_with: str | None = None
+    asks_for_setup: str | None = None
 
     @property
     def wanted_keys(self) -> str | None:
@@ -441,6 +445,8 @@ def _firmware_attributes(firmware: FirmwareXml) -> dict[str, str]:
         attributes["nvram-keys"] = firmware.made_with
     if firmware.keeps_variables:
         attributes["nvram"] = firmware.nvram or ""
+    if firmware.asks_for_setup:
+        attributes["asks-for-setup"] = firmware.asks_for_setup
     return attributes
 
 
@@ -464,6 +470,8 @@ def parse_secure(element: ET.Element | None) -> dict[str, Any]:
 
 def _run_attributes(run: Run) -> dict[str, str]:
     attributes = {"run": run.id, "starting": "yes" if run.starting else "no"}
+    if run.preparing:
+        attributes["preparing"] = "yes"
     if run.boot_devices:
         attributes["boot"] = " ".join(run.boot_devices)
     if run.setup is not None:
@@ -495,6 +503,7 @@ def parse_metadata(element: ET.Element | None) -> tuple[MachineStamp | None, Run
             override=element.get("override"),
             once=element.get("once") == "yes",
             starting=element.get("starting") == "yes",
+            preparing=element.get("preparing") == "yes",
             boot_devices=tuple(element.get("boot", "").split()),
             setup=_parse_setup(element),
         )
@@ -586,5 +595,6 @@ def _parse_firmware(root: ET.Element) -> FirmwareXml:
         nvram=root.findtext("os/nvram") or kept or None,
         keeps_variables=kept is not None,
         made_with=None if ours is None else ours.get("nvram-keys"),
+        asks_for_setup=None if ours is None else ours.get("asks-for-setup"),
         **parse_secure(ours),
     )

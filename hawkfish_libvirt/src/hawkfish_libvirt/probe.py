@@ -59,6 +59,7 @@ class HostProbe:
                 cpu_models=cpu_models(virtualisation.value, emulator),
                 nested_virtualisation=emulator.nested_feature is not None,
                 secure_boot=emulator.secure_boot and has_reset_of_variables(raw),
+                setup_menu=emulator.uefi and emulator.raw_variables,
                 drives=frozenset({DriveKind.CD, DriveKind.USB} if emulator.usb_disks else {DriveKind.CD}),
                 networks=tuple(sorted(network.name() for network in networks)),
                 bridges=tuple(sorted({name for name in found if name})),

@@ -57,7 +57,7 @@ class LibvirtStorage(HostStorage):
         try:
             return raw.storagePoolDefineXML(text, 0)
         except libvirt.libvirtError as error:
-            holder = _find_pool_at(raw, target)
+            holder = find_pool_at(raw, target)
             if holder is None:
                 raise
             raise ForeignObject(
@@ -113,7 +113,7 @@ class LibvirtStorage(HostStorage):
 
         def run(raw: libvirt.virConnect) -> PoolStats:
             pool = self._active_pool(raw, name)
-            _refresh(pool)
+            refresh_pool(pool)
             _state, capacity, allocated, available = pool.info()
             return PoolStats(capacity_bytes=capacity, allocated_bytes=allocated, available_bytes=available)
 
@@ -124,7 +124,7 @@ class LibvirtStorage(HostStorage):
 
         def run(raw: libvirt.virConnect) -> tuple[VolumeFacts, ...]:
             found = self._active_pool(raw, pool)
-            _refresh(found)
+            refresh_pool(found)
             facts = [VolumeXml.parse(volume.XMLDesc(0)).facts() for volume in found.listAllVolumes(0)]
             return tuple(sorted(facts, key=lambda item: item.name))
 
@@ -134,7 +134,7 @@ class LibvirtStorage(HostStorage):
         """See `HostStorage`."""
 
         def run(raw: libvirt.virConnect) -> VolumeFacts | None:
-            volume = _lookup_volume(self._active_pool(raw, pool), name)
+            volume = lookup_volume(self._active_pool(raw, pool), name)
             return _facts(volume) if volume is not None else None
 
         return self._call(f"Looking up volume {pool}/{name}", run)
@@ -151,7 +151,7 @@ class LibvirtStorage(HostStorage):
 
         def run(raw: libvirt.virConnect) -> VolumeFacts:
             found = self._active_pool(raw, pool)
-            volume = _lookup_volume(found, spec.name)
+            volume = lookup_volume(found, spec.name)
             if volume is None:
                 return _facts(found.createXML(VolumeXml.of(spec).build(), 0))
             facts = _facts(volume)
@@ -167,7 +167,7 @@ class LibvirtStorage(HostStorage):
         def run(raw: libvirt.virConnect) -> None:
             found = self._active_pool(raw, pool)
             for each in (name, name + _INCOMPLETE):
-                volume = _lookup_volume(found, each)
+                volume = lookup_volume(found, each)
                 if volume is not None:
                     volume.delete(0)
 
@@ -206,8 +206,8 @@ class LibvirtStorage(HostStorage):
 
         def run(raw: libvirt.virConnect, _beat: Beat) -> VolumeFacts:
             found = self._active_pool(raw, pool)
-            marker = _lookup_volume(found, spec.name + _INCOMPLETE)
-            copy = _lookup_volume(found, spec.name)
+            marker = lookup_volume(found, spec.name + _INCOMPLETE)
+            copy = lookup_volume(found, spec.name)
             if copy is not None and marker is None:
                 facts = _facts(copy)
                 if facts.format is spec.format and facts.capacity_bytes >= _rounded(spec):
@@ -247,7 +247,7 @@ class LibvirtStorage(HostStorage):
             try:
                 while done < length:
                     piece = _read(content, min(_CHUNK, length - done), f"{pool}/{name}")
-                    _send(stream, piece)
+                    send(stream, piece)
                     done += len(piece)
                     beat()
                     control.report(done)
@@ -271,7 +271,7 @@ class LibvirtStorage(HostStorage):
         stream = self._call(operation, begin)
         ended = False
         try:
-            while piece := self._call(operation, lambda _raw: _receive(stream, _CHUNK)):
+            while piece := self._call(operation, lambda _raw: receive(stream, _CHUNK)):
                 yield piece
             ended = True
             self._call(operation, lambda _raw: stream.finish())
@@ -294,7 +294,7 @@ class LibvirtStorage(HostStorage):
         """A part of a volume; empty beyond its end."""
 
         def run(raw: libvirt.virConnect) -> bytes:
-            volume = _lookup_volume(self._active_pool(raw, pool), name)
+            volume = lookup_volume(self._active_pool(raw, pool), name)
             size = _facts(volume).capacity_bytes if volume is not None else 0
             first = max(size + offset, 0) if offset < 0 else offset
             wanted = min(length, size - first)
@@ -302,7 +302,7 @@ class LibvirtStorage(HostStorage):
                 return b""
             stream = raw.newStream()
             volume.download(stream, first, wanted)
-            data = _receive(stream, wanted)
+            data = receive(stream, wanted)
             stream.finish()
             return data
 
@@ -333,7 +333,7 @@ class LibvirtStorage(HostStorage):
         return pool
 
     def _volume(self, found: libvirt.virStoragePool, pool: str, name: str) -> libvirt.virStorageVol:
-        volume = _lookup_volume(found, name)
+        volume = lookup_volume(found, name)
         if volume is None:
             raise self._no_volume(pool, name)
         return volume
@@ -360,7 +360,7 @@ def _lookup_pool(raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool |
         raise
 
 
-def _find_pool_at(raw: libvirt.virConnect, target: PurePosixPath) -> str | None:
+def find_pool_at(raw: libvirt.virConnect, target: PurePosixPath) -> str | None:
     """The name of the pool that has a folder."""
     for pool in raw.listAllStoragePools(0):
         found = parse_pool(pool.XMLDesc(0))
@@ -369,7 +369,8 @@ def _find_pool_at(raw: libvirt.virConnect, target: PurePosixPath) -> str | None:
     return None
 
 
-def _lookup_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+def lookup_volume(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+    """The volume; None if libvirt knows none of that name there."""
     if "\0" in name:
         return None  # libvirt would look for what stands before it
     try:
@@ -391,13 +392,42 @@ def _rounded(spec: VolumeSpec) -> int:
     return -(-spec.capacity_bytes // _SECTOR) * _SECTOR
 
 
-def _refresh(pool: libvirt.virStoragePool) -> None:
+def refresh_pool(pool: libvirt.virStoragePool) -> None:
+    """Has libvirt look at what is there."""
     try:
         pool.refresh(0)
     except libvirt.libvirtError as error:
         # A transfer is running in the pool; what libvirt knows already has to do.
         if "asynchronous jobs" not in (error.get_error_message() or ""):
             raise
+
+
+def read_whole(raw: libvirt.virConnect, volume: libvirt.virStorageVol, most: int) -> bytes:
+    """The content of a small volume, at most so many bytes of it."""
+    stream = raw.newStream()
+    volume.download(stream, 0, 0)
+    try:
+        data = receive(stream, most)
+        if len(data) == most:
+            _abort(stream)
+        else:
+            stream.finish()
+    except BaseException:
+        _abort(stream)
+        raise
+    return data
+
+
+def write_at(raw: libvirt.virConnect, volume: libvirt.virStorageVol, offset: int, data: bytes) -> None:
+    """Writes into the middle of a volume."""
+    stream = raw.newStream()
+    volume.upload(stream, offset, len(data))
+    try:
+        send(stream, data)
+        stream.finish()
+    except BaseException:
+        _abort(stream)
+        raise
 
 
 def _read(content: BinaryIO, length: int, volume: str) -> bytes:
@@ -407,14 +437,16 @@ def _read(content: BinaryIO, length: int, volume: str) -> bytes:
     return piece
 
 
-def _send(stream: libvirt.virStream, data: bytes) -> None:
+def send(stream: libvirt.virStream, data: bytes) -> None:
+    """Sends all of it."""
     view = memoryview(data)
     while view:
         sent = stream.send(bytes(view))
         view = view[sent:]
 
 
-def _receive(stream: libvirt.virStream, length: int) -> bytes:
+def receive(stream: libvirt.virStream, length: int) -> bytes:
+    """Receives that much, or less where the stream ends before."""
     pieces = []
     missing = length
     while missing and (piece := stream.recv(min(missing, 262144))):
