@@ -32,6 +32,7 @@ from hawkfish.services.outgoing import (
     addresses_of,
     build_request,
     is_forbidden,
+    is_untrusted,
     names_a_server,
     port_of,
     reason_of,
@@ -252,6 +253,8 @@ class Downloader:
         except httpx.ReadTimeout as error:
             raise _Broken(f"the server sent nothing for {self._limits.stall_seconds:g} s") from error
         except httpx.TransportError as error:
+            if is_untrusted(error):
+                raise _failed(url, reason_of(error)) from error
             raise _Broken(reason_of(error)) from error
         if connection.unwanted:  # what looks like the end of a file without a length was our own doing
             raise _Broken("nobody wants it any more")

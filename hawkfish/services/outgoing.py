@@ -231,11 +231,16 @@ class Connection:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
+def is_untrusted(error: httpx.TransportError) -> bool:
+    """Whether a server could not prove who it is, which it will not be able to in a moment either."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
 def reason_of(error: httpx.TransportError) -> str:
     """Why a server could not be spoken with, for people."""
     text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        why = re.sub(r" \(_ssl\.c:\d+\)$", "", text.rpartition("] ")[2].partition(": ")[2])
+    if is_untrusted(error):
+        why = re.sub(r"\.? \(_ssl\.c:\d+\)$", "", text.rpartition("] ")[2].partition(": ")[2])
         unknown = "issuer" in why or "self-signed" in why
         advice = "; name a file with the certificate of its CA in HF_TRUSTED_CA_FILE" if unknown else ""
         return f"its certificate is not trusted ({why}){advice}"

@@ -13,16 +13,19 @@ from typing import Any
 import httpx
 import pytest
 
+from hawkfish.services.certificates import ServerCertificate
 from hawkfish.testing.waiting import wait_until
 from tests.api.installation import PASSWORD, Api, add_libvirt_host, opened, prepare, running_worker
 from tests.api.live import gunicorn
 from tests.support.file_server import FileServer, Plan
 from tests.support.guest import make_iso
 from tests.support.libvirt_host import LibvirtHostBed
+from tests.support.tls import certificate_of_loopback
 
 BOOT_SECONDS = 400.0
 CD_WORD = "hf.cd"
-"""What the guest is told by the CD, and not by the disk."""
+CD_WORDS = {CD_WORD, "hf.reboot"}
+"""What the guest is told by one of the CDs, and not by the disk."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,20 @@ class Served:
 
 
 @pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed, guest_iso: Path) -> Iterator[Served]:
-    """With a libvirt host, and the guest as an image for disks.
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+    libvirt_host: LibvirtHostBed,
+    guest_iso: Path,
+    media_certificate: ServerCertificate,
+) -> Iterator[Served]:
+    """With a libvirt host, the guest as an image for disks, and trust in the authority of an image server.
 
     It is made again where tests of other folders come between, so its pool has a folder of its own each time.
     """
     folder = tmp_path_factory.mktemp("clients")
     (folder / "images").mkdir()
     shutil.copyfile(guest_iso, folder / "images" / "guest.img")
-    settings = prepare(folder)
+    settings = prepare(folder, trusted_ca_file=media_certificate.ca_file)
     with running_worker(settings), opened(settings) as api, gunicorn(folder, tls=True) as url:
         add_libvirt_host(api.application, libvirt_host, libvirt_host.data / folder.name)
         ca_file = folder / "tls" / "ca.crt"
@@ -85,14 +93,26 @@ class Machine:
         drive = self.read("/VirtualMedia/Cd")
         return drive["Image"], drive["Inserted"]
 
+    def hardware(self) -> tuple[str, list[str], list[str]]:
+        """What no change of firmware may touch: its UUID, the addresses of its interfaces, the serial numbers of its disks."""
+
+        def linked(links: list[dict[str, str]]) -> list[dict[str, Any]]:
+            return [self.client.get(link["@odata.id"]).json() for link in links]
+
+        (storage,) = linked(self.read("/Storage")["Members"])
+        disks = [drive["SerialNumber"] for drive in linked(storage["Drives"])]
+        interfaces = linked(self.read("/EthernetInterfaces")["Members"])
+        return self.read()["UUID"], [interface["MACAddress"] for interface in interfaces], disks
+
     def boots(self, number: int) -> list[str]:
         """What each boot came from and by which firmware, once the guest has come up so many times."""
 
         def found() -> list[str]:
             answer = self.client.get(f"{self.path}/Oem/HawkFish/SerialLog")
             text = answer.json().get("Text", "") if answer.status_code == 200 else ""
-            lines = [line for line in text.splitlines() if line.startswith("BOOTED by ")]
-            return [f"{'cd' if CD_WORD in line.split() else 'disk'} by {line.split()[2]}" for line in lines]
+            *lines, _unfinished = text.split("\n")
+            words = [line.split() for line in lines if line.startswith("BOOTED by ")]
+            return [f"{'cd' if CD_WORDS & set(found) else 'disk'} by {found[2]}" for found in words]
 
         for each in range(1, number + 1):
             wait_until(lambda count=each: len(found()) >= count, f"boot number {each}", BOOT_SECONDS)
@@ -141,8 +161,22 @@ def cd_url(cd: bytes) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def secure_cd_url(cd: bytes) -> Iterator[str]:
-    """The same by https, with a certificate that the server has signed itself."""
+def media_certificate(tmp_path_factory: pytest.TempPathFactory) -> ServerCertificate:
+    """Of an image server, by an authority that HawkFish is told to trust."""
+    return certificate_of_loopback(tmp_path_factory.mktemp("media-authority"))
+
+
+@pytest.fixture(scope="session")
+def installer_url(installer_iso: Path, media_certificate: ServerCertificate) -> Iterator[str]:
+    """A CD whose guest reboots by itself, as such a server has it."""
+    with FileServer(certificate=media_certificate) as server:
+        server.plans["/installer.iso"] = Plan(installer_iso.read_bytes(), etag='"1"')
+        yield server.url("/installer.iso")
+
+
+@pytest.fixture
+def unknown_url() -> Iterator[str]:
+    """An image on a server that nobody vouches for."""
     with FileServer(tls=True) as server:
-        server.plans["/guest.iso"] = Plan(cd, etag='"1"')
+        server.plans["/guest.iso"] = Plan(b"")
         yield server.url("/guest.iso")
