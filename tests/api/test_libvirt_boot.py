@@ -91,9 +91,10 @@ def hardware(libvirt_host: LibvirtHostBed, system: dict[str, Any]) -> list[str |
 def test_the_firmware_goes_there_and_back(
     settings: Settings, system: dict[str, Any], libvirt_host: LibvirtHostBed
 ) -> None:
+    """As libvirt tells it; what guests say of it is seen in tests/clients."""
     before = hardware(libvirt_host, system)
     with running_worker(settings), opened(settings) as api:
-        for number, (mode, word) in enumerate((("UEFI", "uefi"), ("Legacy", "bios"), ("UEFI", "uefi")), start=1):
+        for number, mode in enumerate(("UEFI", "Legacy", "UEFI"), start=1):
             live = None if number == 1 else libvirt_host.virsh("dumpxml", system["Id"])
             answer = api.patch(system["@odata.id"], {"Boot": {"BootSourceOverrideMode": mode}})
             assert answer.json["Boot"]["BootSourceOverrideMode"] == mode
@@ -101,7 +102,7 @@ def test_the_firmware_goes_there_and_back(
                 assert libvirt_host.virsh("dumpxml", system["Id"]) == live, "a running machine is not touched"
             # A machine that runs is switched by a forced restart, which is a stop and a start then.
             reset(api, system, "On" if number == 1 else "ForceRestart")
-            assert boots(api, system, number)[-1].startswith(f"BOOTED by {word} ")
+            assert ("<loader" in libvirt_host.virsh("dumpxml", system["Id"])) == (mode == "UEFI")
             assert hardware(libvirt_host, system) == before
 
 

@@ -69,9 +69,14 @@ def served(
 
 @dataclass(frozen=True)
 class Machine:
-    """A system with the guest on its disk."""
+    """A system with the guest on its disk.
+
+    Attributes:
+        api: What its serial port is read through.
+    """
 
     client: httpx.Client
+    api: Api
     path: str
 
     @property
@@ -107,16 +112,14 @@ class Machine:
     def boots(self, number: int) -> list[str]:
         """What each boot came from and by which firmware, once the guest has come up so many times."""
 
-        def found() -> list[str]:
-            answer = self.client.get(f"{self.path}/Oem/HawkFish/SerialLog")
-            text = answer.json().get("Text", "") if answer.status_code == 200 else ""
-            *lines, _unfinished = text.split("\n")
-            words = [line.split() for line in lines if line.startswith("BOOTED by ")]
-            return [f"{'cd' if CD_WORDS & set(found) else 'disk'} by {found[2]}" for found in words]
+        def found() -> list[str] | None:
+            *lines, _unfinished = self.api.serial_log(self.path).split("\n")
+            boots = [line.split() for line in lines if line.startswith("BOOTED by ")]
+            seen = [f"{'cd' if CD_WORDS & set(words) else 'disk'} by {words[2]}" for words in boots]
+            return seen if len(seen) >= number else None
 
-        for each in range(1, number + 1):
-            wait_until(lambda count=each: len(found()) >= count, f"boot number {each}", BOOT_SECONDS)
-        return found()
+        lines: list[str] = wait_until(found, f"boot number {number}", number * BOOT_SECONDS)
+        return lines
 
     def wait_for(self, power_state: str) -> None:
         """Waits until its power state reads so."""
@@ -135,7 +138,7 @@ def new_machine(served: Served) -> Iterator[Callable[[str, str], Machine]]:
             assert made.status_code == 201, made.text
             path = made.json["@odata.id"]
             stack.callback(remove, served.api, path)
-            return Machine(served.client, path)
+            return Machine(served.client, served.api, path)
 
         yield new
 

@@ -39,20 +39,20 @@ def wait_for_boots(driver, spec, number):
     return boots(driver, spec)
 
 
-@pytest.mark.parametrize(("firmware", "kind"), [(Firmware.UEFI, DriveKind.CD), (Firmware.BIOS, DriveKind.USB)])
-def test_an_installer_runs_once_though_it_reboots_by_itself(  # noqa: PLR0917  fixtures
-    driver, libvirt_host, new_machine, guest_disk, pool, installer_iso, firmware, kind
+def test_an_installer_on_a_stick_runs_once_though_it_reboots_by_itself(  # noqa: PLR0917  fixtures
+    driver, libvirt_host, new_machine, guest_disk, pool, installer_iso
 ):
+    """By BIOS; a stick by UEFI, and CDs by both, are booted through the API elsewhere."""
     medium = upload(driver, pool, "installer", installer_iso)
-    spec = new_machine(firmware=firmware, disks=(guest_disk,), drives=(DriveSpec(kind=kind, medium=medium),))
+    stick = DriveSpec(id="Usb", kind=DriveKind.USB, medium=medium)
+    spec = new_machine(disks=(guest_disk,), drives=(stick,))
     before = libvirt_host.virsh("dumpxml", "--inactive", spec.name)
-    started = driver.start_machine(spec.id, StartOptions(boot_first=BootDevice(kind.value)))
+    started = driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.USB))
     assert libvirt_host.virsh("dumpxml", "--inactive", spec.name) == before
     first, second = wait_for_boots(driver, spec, 2)
-    word = "uefi" if firmware is Firmware.UEFI else "bios"
-    assert first.startswith(f"BOOTED by {word} ")
+    assert first.startswith("BOOTED by bios ")
     assert "hf.reboot" in first
-    assert second.startswith(f"BOOTED by {word} ")
+    assert second.startswith("BOOTED by bios ")
     assert "hf.reboot" not in second
     now = driver.find_machine(spec.id)
     assert (now.power_state, now.run_id) == (PowerState.ON, started.run_id), "nobody but the guest did it"
