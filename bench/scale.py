@@ -7,15 +7,17 @@ idle worker is for 1,000 systems.
 
 from __future__ import annotations
 
+import http.client
 import statistics
 import time
+from collections.abc import Mapping
+from contextlib import closing
 
 from harness import (
     Figure,
     Report,
     Service,
     cpu_seconds,
-    finished,
     parser,
     resident_mib,
     run_each,
@@ -54,19 +56,35 @@ def middle_page(service: Service) -> str:
     return address
 
 
+def switch_on(connection: http.client.HTTPConnection, headers: Mapping[str, str], system: str) -> None:
+    """Asks for one, and waits until it is on; past httpx, which would use 2 ms of the processors that client and service share."""
+
+    def ask(method: str, address: str, body: str | None = None) -> http.client.HTTPResponse:
+        connection.request(method, address, body, {**headers, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise RuntimeError(f"{method} {address} was answered with {answer.status}: {text!r}")
+        return answer
+
+    answer = ask("POST", f"{system}/Actions/ComputerSystem.Reset", '{"ResetType": "On"}')
+    while answer.status == http.client.ACCEPTED:
+        time.sleep(0.02)
+        answer = ask("GET", answer.headers["Location"])
+
+
 def power_on(service: Service, members: list[str]) -> float:
     """Seconds until all are on; eight clients ask for one after the other, and each waits for its answers."""
     waiting = list(reversed(members))
 
     def client() -> None:
-        with service.client() as own:
+        with closing(http.client.HTTPConnection(service.url.removeprefix("http://"))) as connection:
             while waiting:
                 try:
                     system = waiting.pop()
                 except IndexError:
                     return
-                reset = f"{system}/Actions/ComputerSystem.Reset"
-                finished(own, own.post(reset, json={"ResetType": "On"}).raise_for_status())
+                switch_on(connection, service.headers, system)
 
     began = time.monotonic()
     run_each(CLIENTS, client)
