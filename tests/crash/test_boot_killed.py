@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from hawkfish.domain.accounts import SYSTEM_ACTOR
-from hawkfish.domain.bios import CPU_MODEL
-from hawkfish.domain.machines import BootDevice, Firmware, PowerState
+from hawkfish.domain.bios import CPU_MODEL, DISABLED, ENABLED, NETWORK_BOOT
+from hawkfish.domain.machines import BootDevice, Firmware, PowerState, SecureBootKeys
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemChanges
 from hawkfish.domain.tasks import Task, TaskState
 from hawkfish.plugins.compute import SupportsSerialLog
@@ -20,9 +20,10 @@ pytestmark = pytest.mark.slow
 
 
 class ChangedStart:
-    """Starts one system again and again, from the network once.
+    """Starts one system again and again, with an override once: the set-up menu where it has UEFI, else the network.
 
-    Each time it has the other firmware, another model of processor, and where it has UEFI the other kind of secure boot.
+    Each time it has the other firmware, another model of processor, network boot switched over, and where it has UEFI the other
+    kind of secure boot and other keys.
     """
 
     def __init__(self, service: Service, reset_type: ResetType) -> None:
@@ -37,6 +38,8 @@ class ChangedStart:
         self.boots_before: list[str] = []
         self.models = itertools.cycle(self.system.cpu_models)
         next(self.models)  # the usual one, which it has
+        self.network_boot = itertools.cycle([DISABLED, ENABLED])
+        self.keys = itertools.cycle([SecureBootKeys.NONE, SecureBootKeys.FACTORY, SecureBootKeys.FACTORY])
 
     @property
     def system(self) -> System:
@@ -48,7 +51,8 @@ class ChangedStart:
         assert isinstance(driver, SupportsSerialLog)
         text = driver.read_serial_log(self.system_id, 0, 1 << 21).decode()
         boots = [boot.splitlines() for boot in text.split("HawkFish simulated ")[1:]]
-        tried = [next(line for line in boot if line.startswith(("Booting from ", "Trying "))) for boot in boots]
+        firsts = ("Booting from ", "Trying ", "Entering the set-up menu")
+        tried = [next(line.split(";")[0] for line in boot if line.startswith(firsts)) for boot in boots]
         told = [[line for line in boot if line.startswith(("Processor model: ", "Secure boot: "))] for boot in boots]
         parts = zip(boots, told, tried, strict=True)
         return [f"{boot[0].split()[0]}, {', '.join(setup)}, {line.split()[-1]}" for boot, setup, line in parts]
@@ -60,14 +64,16 @@ class ChangedStart:
         changes = SystemChanges(
             firmware=other,
             boot_enabled=BootOverrideEnabled.ONCE,
-            boot_device=BootDevice.NETWORK,
+            boot_device=BootDevice.SETUP if other is Firmware.UEFI else BootDevice.NETWORK,
             boot_device_given=True,
         )
         self.verbs.update(SYSTEM_ACTOR, self.system_id, changes)
-        self.service.application.bios.update(SYSTEM_ACTOR, self.system_id, {CPU_MODEL: next(self.models)})
+        attributes = {CPU_MODEL: next(self.models), NETWORK_BOOT: next(self.network_boot)}
+        self.service.application.bios.update(SYSTEM_ACTOR, self.system_id, attributes)
         if other is Firmware.UEFI:
-            secure = not self.system.setup.secure_boot
-            self.service.application.secure_boot.update(SYSTEM_ACTOR, self.system_id, enabled=secure)
+            secure, secure_boot = not self.system.setup.secure_boot, self.service.application.secure_boot
+            secure_boot.update(SYSTEM_ACTOR, self.system_id, enabled=secure)
+            secure_boot.reset_keys(SYSTEM_ACTOR, self.system_id, next(self.keys))
         return self.verbs.reset(SYSTEM_ACTOR, self.system_id, self.reset_type)
 
     def check(self, task: Task) -> list[str]:
@@ -83,8 +89,9 @@ class ChangedStart:
         if system.boot != BootOverride():
             found.append(f"its override is still {system.boot}")
         boots = self.boots()[len(self.boots_before) :]
-        first = self.system.network_interfaces[0].mac_address
-        secured = system.firmware is Firmware.UEFI and system.setup.secure_boot
+        first = "menu" if system.firmware is Firmware.UEFI else system.network_interfaces[0].mac_address
+        trusts = system.setup.secure_boot_keys is SecureBootKeys.FACTORY
+        secured = system.firmware is Firmware.UEFI and system.setup.secure_boot and trusts
         model = system.setup.cpu_model or system.cpu_models[0]
         told = f"Processor model: {model}, Secure boot: {'enabled' if secured else 'disabled'}"
         wanted = f"{system.firmware}, {told}, {first}"
