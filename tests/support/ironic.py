@@ -165,9 +165,11 @@ def environment() -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
+            pip = [sys.executable, "-m", "pip"]
+            # Ironic compiles what it imports, which is a small part of all of it.
             for command in (
-                [sys.executable, "-m", "venv", "--clear", str(folder)],
-                [str(folder / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS],
+                [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)],
+                [*pip, "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-compile", *REQUIREMENTS],
             ):
                 done = subprocess.run(
                     command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False, env=_environ()
