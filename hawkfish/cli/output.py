@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
@@ -14,6 +15,8 @@ from cliff.formatters.commaseparated import CSVLister
 KIB = 1024
 MIB = KIB**2
 GIB = KIB**3
+LINE_WIDTH = 80
+"""Of a long line in a column; the table is wider by the names of the fields."""
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": KIB**4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
@@ -64,19 +67,20 @@ class Items(FormattableColumn[Sequence[Any]]):
 
 
 class Words(Items):
-    """Several short texts; a table shows them in one line."""
+    """Several short texts; a table shows them in as few lines as a terminal has room for."""
 
     def human_readable(self) -> str:
         """Separated by commas."""
-        return ", ".join(str(item) for item in self._value)
+        return _folded(", ".join(str(item) for item in self._value))
 
 
 class Rows(FormattableColumn[Sequence[Mapping[str, Any]]]):
-    """Several objects; a table shows a line for each, programs get the objects."""
+    """Several objects; a table shows each in a line of its own, or in several, programs get the objects."""
 
     def human_readable(self) -> str:
         """One line an object; sizes are shown for people."""
-        return "\n".join(", ".join(_shown(key, value) for key, value in row.items() if value) for row in self._value)
+        rows = (", ".join(_shown(key, value) for key, value in row.items() if value) for row in self._value)
+        return "\n".join(_folded(row, indent="  ") for row in rows)
 
     def machine_readable(self) -> list[dict[str, Any]]:
         """A list of objects."""
@@ -130,6 +134,12 @@ class CsvOne(SingleFormatter):
     ) -> None:
         """Writes it."""
         self._lister.emit_list(column_names, [data], stdout, parsed_args)
+
+
+def _folded(line: str, *, indent: str = "") -> str:
+    """A line as several where it is long; only between words, so that ids can be copied."""
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(line, LINE_WIDTH, subsequent_indent=indent, **options)
 
 
 def _shown(key: str, value: Any) -> str:

@@ -30,6 +30,7 @@ def test_the_life_of_a_system(hawkfish, system, home):
     assert system["Disks"][0]["CapacityBytes"] == 1 << 30
     rows = json.loads(hawkfish("systems", "list", "-f", "json").stdout)
     assert name in {row["Name"] for row in rows}
+    assert max(len(line) for line in hawkfish("systems", "show", name).stdout.splitlines()) <= 120
 
     done = hawkfish("systems", "on", name, "-f", "json")
     assert (done.returncode, done.stderr) == (0, "")

@@ -129,8 +129,8 @@ class InsertMediaResource(MediaPart):
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str, drive_id: str) -> None:
         """Inserts an image."""
         request = InsertMediaSchema.read(self.read(req))
-        system = self.find(req, system_id)
-        accepted = offload(self.application.media.insert, req.context.actor, system.id, drive_id, request)
+        found = self.identify(req, system_id)
+        accepted = offload(self.application.media.insert, req.context.actor, found, drive_id, request)
         if settle(req, resp, self.application, accepted).done:
             resp.status = 204
 
@@ -141,8 +141,8 @@ class EjectMediaResource(MediaPart):
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str, drive_id: str) -> None:
         """Empties the drive."""
         NoParametersSchema.read(self.read(req, optional=True))
-        system = self.find(req, system_id)
-        accepted = offload(self.application.media.eject, req.context.actor, system.id, drive_id)
+        found = self.identify(req, system_id)
+        accepted = offload(self.application.media.eject, req.context.actor, found, drive_id)
         if settle(req, resp, self.application, accepted).done:
             resp.status = 204
 
