@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from tests.api.live import free_port
 from tests.docs.blocks import PAGES, blocks_of
 from tests.docs.reader import NEVER_RUN, Reader
 from tests.support.file_server import FileServer, Plan
@@ -13,6 +14,8 @@ from tests.support.iso import iso
 ON_POSTGRESQL = "docs/how-to/postgresql.md"
 WITH_AN_ISO = {"README.md", "docs/how-to/virtual-media.md"}
 ISO_URL = "https://files.example/installer.iso"
+WITH_A_RECEIVER = "docs/how-to/events.md"
+RECEIVER = "127.0.0.1:8888"
 WITH_AN_IMAGE = "docs/how-to/images-and-profiles.md"
 IMAGE_URL = "https://images.example/debian-12.qcow2"
 
@@ -21,7 +24,6 @@ NOT_RUN = [
     ("README.md", "the suite runs examples/gunicorn.sh, which holds it"),
     ("docs/how-to/backup-and-upgrade.md", "it needs a PostgreSQL of your own"),
     ("docs/how-to/backup-and-upgrade.md", "it installs packages"),
-    ("docs/how-to/events.md", "it takes a server that listens there"),
     ("docs/how-to/events.md", "the suite installs a plugin like it, tests/fixtures_plugins/listener"),
     ("docs/how-to/ironic.md", "it needs an Ironic; tests/clients/test_ironic.py has one"),
     ("docs/how-to/libvirt-hosts.md", "it needs a libvirtd; the tests of the driver have their own"),
@@ -66,6 +68,8 @@ def test_a_page_can_be_followed(tmp_path, request, page):
         image = empty_qcow2(1 << 20)
         server.plans["/debian-12.qcow2"] = Plan(image)
         printed = {IMAGE_URL: server.url("/debian-12.qcow2"), "DIGEST": hashlib.sha256(image).hexdigest()}
+    if page == WITH_A_RECEIVER:
+        printed = {RECEIVER: f"127.0.0.1:{free_port()}"}
     if page == ON_POSTGRESQL:
         server = request.getfixturevalue("postgresql")
         printed = {"postgresql+psycopg://hawkfish@db.example/hawkfish": server.url(server.create())}

@@ -30,7 +30,7 @@ INSTALL_SECONDS = 600.0
 START_SECONDS = 120.0
 END_SECONDS = 30.0
 STEP_SECONDS = 120.0
-POLL_SECONDS = 0.2  # an answer costs Ironic a twentieth of a second of a processor
+POLL_SECONDS = 0.5  # an answer costs Ironic a twentieth of a second of a processor, which the guest could use
 
 CONFIGURATION = """
 [DEFAULT]
