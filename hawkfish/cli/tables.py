@@ -7,7 +7,15 @@ from typing import Any
 
 from hawkfish.cli.output import GIB, MIB, Items, Pairs, Rows, Size, Words, YesNo
 
-BOOT_NAMES = {"None": "normal order", "Pxe": "network", "Hdd": "disk", "Cd": "cd", "Usb": "usb", "Floppy": "floppy"}
+BOOT_NAMES = {
+    "None": "normal order",
+    "Pxe": "network",
+    "Hdd": "disk",
+    "Cd": "cd",
+    "Usb": "usb",
+    "Floppy": "floppy",
+    "BiosSetup": "setup",
+}
 
 SYSTEM_COLUMNS = ("Name", "ID", "Power", "State", "Host", "CPUs", "Memory")
 SYSTEM_DETAILS = (
