@@ -30,6 +30,7 @@ EXIT_LEASE_LOST = 75
 LANES = (TaskLane.URGENT, TaskLane.NORMAL)
 PURGE_SECONDS = 3600.0
 STANDING_FACTOR = 16
+WATCH_SECONDS = 0.5  # at most: the end of a worker waits for whoever watches its presence
 GATHER_SECONDS = (
     0.01  # while several tasks run, their ends are gathered for so long, to claim several in one transaction
 )
@@ -305,7 +306,7 @@ class Runner:
     def _watch(self) -> None:
         """Ends the process when its beat is late, before others may take over; checked apart from the beat, which may hang."""
         while not self._ended.is_set():
-            if self._presence.wait_lost(self._settings.lease / 20) and not self._ended.is_set():
+            if self._presence.wait_lost(min(self._settings.lease / 20, WATCH_SECONDS)) and not self._ended.is_set():
                 self._lose("the connection that shows its presence fell")
                 return
             if self._is_late():
