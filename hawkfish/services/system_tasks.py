@@ -126,7 +126,6 @@ class SystemTasks:
         system = self._system(ctx)
         spec = machine_spec(system, self._drivers, self._stamp(ctx))
         ctx.check()
-        ctx.progress(message="Defining the machine")
         self._drivers.driver(system.host_id).define_machine(spec)
 
     def _remove_machine(self, ctx: StepContext) -> None:
@@ -159,7 +158,7 @@ class SystemTasks:
         if not ctx.arguments["power_on"]:
             return
         system = self._system(ctx)
-        ctx.progress(message="Starting")
+        ctx.message = "Starting"
         ctx.spawn(
             "start",
             POWER_ON,

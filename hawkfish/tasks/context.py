@@ -105,6 +105,8 @@ class StepContext:
         results: What the finished steps returned, by step name.
         step: Name of the step.
         error: While undoing, why.
+        percent: How far the task is, in per cent; written with whatever is written next.
+        message: What it does, for people; written with whatever is written next, and at once by `progress`.
         log: A logger that bears task and step.
     """
 
@@ -222,7 +224,8 @@ class StepContext:
         defaults = {name: getattr(self.task, name) for name in ("title", "actor", "subject", "project")}
 
         def write(uow: UnitOfWork) -> Task:
-            uow.tasks.write_fenced(self.task_id, self.epoch)  # from here on no abort of this task passes us
+            # From here on no abort of this task passes us.
+            uow.tasks.write_fenced(self.task_id, self.epoch, **self.pending_progress())
             if self.error is None and uow.tasks.get(self.task_id).abort_requested:
                 raise Aborted(self._wishes.reason or CANCELLED)
             return self._queue.submit(

@@ -6,6 +6,7 @@ import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
+from hawkfish.domain.machines import PowerState
 from hawkfish.domain.storage import VolumeFormat
 from hawkfish.domain.systems import NewDisk
 from hawkfish.errors import (
@@ -36,8 +37,11 @@ def test_a_disk_is_a_clone_of_its_image_and_grown_where_asked(installation):
 
 def test_a_qcow2_image_makes_qcow2_disks(installation):
     image = upload(installation, empty_qcow2(3 * MIB) + content(installation))
-    system = installation.create(disks=(NewDisk(image_id=image.name, capacity_bytes=5 * MIB),))
+    system = installation.create(disks=(NewDisk(image_id=image.name, capacity_bytes=5 * MIB),), power_on=True)
     assert (system.disks[0].format, system.disks[0].capacity_bytes) == (VolumeFormat.QCOW2, 5 * MIB)
+    assert system.power_state is PowerState.ON, (
+        "the copy of the image and the start were tasks of their own, both awaited"
+    )
 
 
 def test_many_systems_at_once_cost_one_upload(installation, monkeypatch):
