@@ -124,8 +124,9 @@ def test_each_collection_pages_and_expands(api: Api, systems: dict[str, Any], pa
     assert [member for page in pages for member in page["Members"]] == whole["Members"]
     expanded = get(api, f"{path}?$expand=.")
     assert [member["@odata.id"] for member in expanded["Members"]] == [item["@odata.id"] for item in whole["Members"]]
+    clock = {"DateTime": None}  # of a manager, which goes on
     for member in expanded["Members"][:5]:
-        assert member == get(api, member["@odata.id"])
+        assert member | clock == get(api, member["@odata.id"]) | clock
     one = expanded["Members"][0]
     found = get(api, f"{path}?$filter=Id eq '{one['Id']}'")
     assert [member["@odata.id"] for member in found["Members"]] == [one["@odata.id"]]
