@@ -21,10 +21,12 @@ class Document:
     Attributes:
         body: The JSON object, without its ETag.
         version: Version of the record behind it; None where there is none.
+        essence: What the hash is made of, where that is not the body: a body may name its own ETag.
     """
 
     body: dict[str, Any]
     version: int | None = None
+    essence: dict[str, Any] | None = None
 
     def render(self) -> tuple[bytes, str]:
         """The bytes, with `@odata.etag` in them, and the ETag.
@@ -33,8 +35,10 @@ class Document:
         hash makes it change with what is shown and not kept in the record (the state of the host).
         """
         content = dump(self.body)
-        # A clock that goes on is no change of its resource.
-        lasting = dump({**self.body, "DateTime": None}) if "DateTime" in self.body else content
+        lasting = content if self.essence is None else dump(self.essence)
+        if "DateTime" in self.body:
+            # A clock that goes on is no change of its resource.
+            lasting = dump({**self.body, "DateTime": None})
         etag = f'"{self.version or 0}-{digest(lasting)}"'
         return b'{"@odata.etag":' + json.dumps(etag).encode() + b"," + content[1:], etag
 

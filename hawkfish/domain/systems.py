@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 from hawkfish.domain.boot import BOOT_TARGETS, MODE_OF, BootOption, in_order
@@ -97,6 +98,21 @@ class BootOverride:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AppliedSetup:
+    """What a machine had after a start that brought another set-up or firmware."""
+
+    firmware: Firmware
+    setup: FirmwareSetup
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None) -> AppliedSetup | None:
+        """From what `dataclasses.asdict` gives, as it was stored."""
+        if values is None:
+            return None
+        return cls(firmware=Firmware(values["firmware"]), setup=FirmwareSetup.of(values["setup"]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class SystemDisk:
     """A disk of a system: a volume of a pool from the first day.
 
@@ -147,6 +163,7 @@ class System:
         firmware: What its next start is to use; a machine that runs keeps what it was started with.
         setup: What its next start is to read beside the devices; a machine that runs keeps what it was started with.
         setup_applied_at: When a start last made a change of `setup` or `firmware` real, or tried to.
+        setup_applied: What its machine had right after that; None where it could not.
         setup_failure: Why it could not; empty if it could.
         boot_order: References of `boot_options` in the order that was asked for; () for the usual one.
         capabilities: What its driver and host really offer.
@@ -175,6 +192,7 @@ class System:
     boot_order: tuple[str, ...] = ()
     setup: FirmwareSetup = field(default_factory=FirmwareSetup)
     setup_applied_at: datetime | None = None
+    setup_applied: AppliedSetup | None = None
     setup_failure: str = ""
     power_state: PowerState | None = None
     run_id: str | None = None

@@ -18,7 +18,7 @@ from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host
 from hawkfish.domain.machines import MachineObservation, MachineStamp, PowerState, StartOptions
-from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, System, SystemState
+from hawkfish.domain.systems import AppliedSetup, BootOverride, BootOverrideEnabled, ResetType, System, SystemState
 from hawkfish.domain.tasks import Limit, Task, TaskError, TaskLane
 from hawkfish.errors import ActionNotSupported, BackendError, BackendTimeout, Conflict, HawkFishError, MachineNotFound
 from hawkfish.plugins.compute import (
@@ -460,8 +460,11 @@ def _applies_setup(task: Task) -> bool:
 def _end(uow: UnitOfWork, task: Task, failure: str = "") -> None:
     system_id = UUID(task.arguments["system_id"])
     uow.systems.end_transition(system_id, task.id)
-    if _applies_setup(task) and uow.systems.find(system_id) is not None:
-        uow.systems.write(system_id, setup_applied_at=uow.now(), setup_failure=failure)
+    system = uow.systems.find(system_id) if _applies_setup(task) else None
+    if system is not None:
+        found = AppliedSetup(firmware=system.present_firmware, setup=system.present_setup)
+        applied = None if failure else asdict(found)
+        uow.systems.write(system_id, setup_applied_at=uow.now(), setup_applied=applied, setup_failure=failure)
 
 
 def _end_badly(uow: UnitOfWork, task: Task, error: TaskError) -> None:

@@ -30,7 +30,7 @@ def test_attributes_are_set_for_the_next_start(api: Api, system: dict[str, Any])
     assert bios["Attributes"]["CpuModel"] == bios["Oem"]["HawkFish"]["CPUModels"][0]
     settings = bios["@Redfish.Settings"]
     assert settings["SupportedApplyTimes"] == ["OnReset"]
-    assert "Time" not in settings
+    assert not {"Time", "ETag"} & set(settings)
     pending = api.get(settings["SettingsObject"]["@odata.id"])
     assert pending.json["Attributes"] == bios["Attributes"]
     body = {
@@ -53,6 +53,14 @@ def test_attributes_are_set_for_the_next_start(api: Api, system: dict[str, Any])
     (message,) = now["@Redfish.Settings"]["Messages"]
     assert (message["MessageId"], message["Severity"]) == ("Base.1.22.Success", "OK")
     assert now["@Redfish.Settings"]["Time"]
+    assert (
+        now["@Redfish.Settings"]["ETag"]
+        == now["@odata.etag"]
+        == api.get(address).headers["ETag"]
+        != bios["@odata.etag"]
+    )
+    assert api.patch(system["@odata.id"], {"AssetTag": "other"}).status_code == 200
+    assert api.get(address).json == now, "nothing of it has changed"
     assert api.post(now["Actions"]["#Bios.ResetBios"]["target"]).status_code == 204
     assert api.get(settings["SettingsObject"]["@odata.id"]).json["Attributes"] == bios["Attributes"]
 

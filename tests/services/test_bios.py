@@ -8,7 +8,7 @@ from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.bios import future_attributes, present_attributes
 from hawkfish.domain.machines import Firmware, PowerState
-from hawkfish.domain.systems import ResetType, SystemChanges
+from hawkfish.domain.systems import AppliedSetup, ResetType, SystemChanges
 from hawkfish.errors import PreconditionFailed, PropertyNotInList, PropertyUnknown, SeveralErrors
 
 USUAL = {"BootMode": "Uefi", "CpuModel": "simulated", "NestedVirtualization": "Auto", "NetworkBoot": "Enabled"}
@@ -86,11 +86,12 @@ def test_a_start_that_fails_tells_why_and_the_next_one_ends_that(installation, s
     installation.failed(installation.reset(system, ResetType.ON))
     failed = installation.get(system)
     assert failed.setup_failure
-    assert failed.setup_applied_at is not None
+    assert (failed.setup_applied_at is None, failed.setup_applied) == (False, None)
     assert shown(failed) == (USUAL, USUAL | {"CpuModel": "simulated-small"})
     assert installation.machine(system).power_state is PowerState.OFF
     now = reset(installation, system, ResetType.ON)
     assert (now.setup_failure, present_attributes(now)["CpuModel"]) == ("", "simulated-small")
+    assert now.setup_applied == AppliedSetup(firmware=now.firmware, setup=now.setup)
 
 
 def test_the_boot_mode_is_that_of_the_boot_of_the_system(installation, system):

@@ -14,24 +14,45 @@ from hawkfish.api.resources.base import timestamp
 from hawkfish.api.resources.systems import SystemPart
 from hawkfish.api.schemas.bios import ApplyTime, BiosSettingsSchema
 from hawkfish.api.schemas.systems import NoParametersSchema
-from hawkfish.domain.bios import BIOS_ATTRIBUTES, REGISTRY, BiosAttribute, future_attributes, present_attributes
+from hawkfish.domain.bios import (
+    BIOS_ATTRIBUTES,
+    REGISTRY,
+    BiosAttribute,
+    attributes_of,
+    future_attributes,
+    present_attributes,
+)
 from hawkfish.domain.systems import System
 
 REGISTRY_FILE = f"{REGISTRY}.json"
 LONGEST_VALUE = 64
+SETTINGS = "@Redfish.Settings"
 
 
 def bios_document(system: System) -> Document:
-    """The Bios of a system: its attributes as the machine has them."""
+    """The Bios of a system: its attributes as the machine has them.
+
+    Its ETag changes with what it shows alone, not with all that is written of the system, so that it can be compared with the one
+    that it had when settings were applied.
+    """
+    body = _bios_body(system, present_attributes(system))
+    if system.setup_applied is None:
+        return Document(body)
+    applied = attributes_of(system, system.setup_applied.firmware, system.setup_applied.setup)
+    etag = Document(_bios_body(system, applied)).etag
+    return Document({**body, SETTINGS: {**body[SETTINGS], "ETag": etag}}, essence=body)
+
+
+def _bios_body(system: System, attributes: dict[str, str]) -> dict[str, Any]:
     address = f"{links.SYSTEMS}/{system.id}/Bios"
-    body = {
+    return {
         "@odata.id": address,
         "@odata.type": "#Bios.v1_2_3.Bios",
         "Id": "Bios",
         "Name": f"BIOS of {system.name}",
         "AttributeRegistry": REGISTRY,
-        "Attributes": present_attributes(system),
-        "@Redfish.Settings": {
+        "Attributes": attributes,
+        SETTINGS: {
             "@odata.type": "#Settings.v1_4_0.Settings",
             "SettingsObject": {"@odata.id": f"{address}/Settings"},
             "SupportedApplyTimes": [item.value for item in ApplyTime],
@@ -40,7 +61,6 @@ def bios_document(system: System) -> Document:
         "Actions": {"#Bios.ResetBios": {"target": f"{address}/Actions/Bios.ResetBios"}},
         "Oem": {"HawkFish": {"@odata.type": "#HawkFishBios.v1_0_0.Bios", "CPUModels": list(system.cpu_models)}},
     }
-    return Document(body, system.version)
 
 
 def _last_applied(system: System) -> dict[str, Any]:

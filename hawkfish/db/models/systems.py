@@ -60,6 +60,7 @@ class SystemRow(Base):
     boot_order: Mapped[Json | None]
     setup: Mapped[Json | None]
     setup_applied_at: Mapped[Instant | None]
+    setup_applied: Mapped[Json | None]
     setup_failure: Mapped[str] = mapped_column(Text, default="", server_default="")
     manager_reset_at: Mapped[Instant | None]
     power_state: Mapped[PowerState | None] = mapped_column(enum_by_value(PowerState, "power_state"))

@@ -24,6 +24,7 @@ from hawkfish.domain.machines import (
     UserMode,
 )
 from hawkfish.domain.systems import (
+    AppliedSetup,
     BootOverride,
     ProfileUse,
     System,
@@ -162,6 +163,7 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
         boot_order=tuple(row.boot_order or ()),
         setup=FirmwareSetup.of(row.setup),
         setup_applied_at=row.setup_applied_at,
+        setup_applied=AppliedSetup.of(row.setup_applied),
         setup_failure=row.setup_failure,
         manager_reset_at=row.manager_reset_at,
         power_state=shown_power(row),
