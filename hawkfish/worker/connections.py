@@ -72,6 +72,16 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no
         except Timeout:
             raise ValueError(f"The headers took more than {HEAD_SECONDS:.0f} seconds.") from None
 
+    def run_application(self) -> None:
+        """Has the application answer, at once where the client speaks of no other protocol."""
+        if "HTTP_UPGRADE" in self.environ:
+            super().run_application()
+        else:
+            super(WebSocketHandler, self).run_application()
+
+    def log_request(self) -> None:
+        """Writes nothing: the application has written its line, with more in it."""
+
     def get_environ(self) -> dict[str, Any]:
         """What the application is given."""
         environ: dict[str, Any] = super().get_environ()
