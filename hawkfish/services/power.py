@@ -244,8 +244,10 @@ class PowerTasks:
                 "power_state": power,
                 "run_id": None if machine is None else machine.run_id,
                 "booted": None if boot is None else boot_to_json(boot),
-                # What the machine has now is shown with the end of the action that brought it.
-                "facts": asdict(machine.facts) if machine is not None and machine.facts != system.observed else None,
+                # What the machine has now is shown with the end of the start that brought it.
+                "facts": asdict(machine.facts)
+                if machine is not None and self._brings_facts(ctx, system, machine)
+                else None,
             }
 
         return TaskKind(
@@ -256,6 +258,10 @@ class PowerTasks:
             on_success=_end,
             on_failure=_end_badly,
         )
+
+    @staticmethod
+    def _brings_facts(ctx: StepContext, system: System, machine: MachineObservation) -> bool:
+        return ctx.task.kind in RAISES_POWER and machine.facts != system.observed
 
     def _read(self, ctx: StepContext) -> tuple[System, Host]:
         with self._database.read() as uow:

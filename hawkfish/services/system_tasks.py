@@ -126,6 +126,7 @@ class SystemTasks:
         system = self._system(ctx)
         spec = machine_spec(system, self._drivers, self._stamp(ctx))
         ctx.check()
+        ctx.message = "Defining the machine"
         self._drivers.driver(system.host_id).define_machine(spec)
 
     def _remove_machine(self, ctx: StepContext) -> None:

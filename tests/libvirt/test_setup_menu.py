@@ -9,6 +9,7 @@ from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.uefi_variables import request_setup
 
 from hawkfish.domain.machines import BootDevice, Firmware, FirmwareSetup, PowerState, StartOptions
+from hawkfish.errors import BackendError, Conflict
 from hawkfish_libvirt import boot, setup_menu
 
 pytestmark = pytest.mark.needs_libvirt
@@ -93,6 +94,24 @@ def test_what_died_while_variables_were_made_can_be_removed(driver, libvirt_host
             driver.start_machine(spec.id, MENU)
     assert spec.name in libvirt_host.virsh("list", "--name")
     assert driver.find_machine(spec.id).run_id is None
+    with pytest.raises(Conflict):
+        driver.resume_machine(spec.id)
     driver.remove_machine(spec.id)
     assert spec.name not in libvirt_host.virsh("list", "--all", "--name")
     assert not variables(libvirt_host, spec).exists()
+
+
+@pytest.mark.slow
+def test_variables_that_were_replaced_keep_no_machine_from_starting(driver, libvirt_host, new_machine, monkeypatch):
+    spec = new_machine(firmware=Firmware.UEFI)
+    monkeypatch.setattr(boot, "_let_run", lambda *_: None)
+    driver.start_machine(spec.id, MENU)
+    driver.power_off_machine(spec.id)
+    file = variables(libvirt_host, spec)
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(BackendError, match="no firmware volume"):
+        driver.start_machine(spec.id, MENU)
+    assert spec.name not in libvirt_host.virsh("list", "--name")
+    driver.start_machine(spec.id)
+    assert spec.name in libvirt_host.virsh("list", "--name")
+    assert "asks-for-setup" not in libvirt_host.virsh("dumpxml", "--inactive", spec.name)

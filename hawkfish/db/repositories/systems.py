@@ -197,8 +197,10 @@ class SystemRepository:
         )
 
     def seen_running(self, ids: Collection[UUID]) -> set[UUID]:
-        """Those of some systems that are recorded as On, and not stale."""
-        running = select(SYSTEMS.c.id).where(SYSTEMS.c.power_state == PowerState.ON, SYSTEMS.c.stale.is_(False))
+        """Those of some systems that are recorded as On, and well, and not stale."""
+        running = select(SYSTEMS.c.id).where(
+            SYSTEMS.c.power_state == PowerState.ON, SYSTEMS.c.stale.is_(False), SYSTEMS.c.failure == ""
+        )
         return {UUID(row.id) for row in self._rows_of_ids(running, ids)}
 
     def _of_ids(self, statement: AnySelect, ids: Collection[UUID]) -> list[System]:

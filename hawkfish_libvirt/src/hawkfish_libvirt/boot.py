@@ -1,8 +1,9 @@
 """Starting, with or without a boot override.
 
-A machine is always started from XML built for that start (`virDomainCreateXML` on a defined domain): the definition is read,
-never written, so a crash at any point leaves nothing behind for later starts. It starts paused, with a mark in its metadata that
-is taken away once its processors run: a start that was interrupted is told by it from a pause that somebody asked for.
+A machine is always started from XML built for that start (`virDomainCreateXML` on a defined domain). Of the definition nothing but
+our own metadata is ever written: which keys UEFI's variables were made with, and whether they ask for the set-up menu. It starts
+paused, with a mark in its metadata that is taken away once its processors run: a start that was interrupted is told by it from a
+pause that somebody asked for.
 
 An override for exactly one boot works as follows. When the domain has started paused with the overriding order, QEMU has handed
 that order to the firmware in the reset that ends its set-up, and builds it anew only at the next reset. So the normal order is set
@@ -21,7 +22,6 @@ import libvirt
 
 from hawkfish.domain.machines import BootDevice, FirmwareSetup, StartOptions
 from hawkfish.errors import BackendError
-from hawkfish_libvirt import setup_menu
 from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.layout import setup_of, with_boot_first
 from hawkfish_libvirt.machine_xml import DiskXml, FirmwareXml, InterfaceXml, MachineXml, Run, edit_for_start
@@ -32,15 +32,20 @@ MECHANISM = (
 )
 
 
-def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
-    """Starts the machine; one that runs is left alone, one that was left paused in the middle of a start is continued."""
+def start(guest: Guest, options: StartOptions) -> bool:
+    """Starts the machine; one that runs is left alone, one that was left paused in the middle of a start is continued.
+
+    Returns:
+        False, with nothing done, where UEFI was asked for its set-up menu before and this start is not to enter it.
+    """
     guest.end_preparation()
     if guest.is_active:
         _finish_interrupted_start(guest)
-        return
-    setup_menu.arrange(raw, guest, wanted=options.boot_first is BootDevice.SETUP)
+        return True
     text = guest.definition_text()
     definition = MachineXml.parse(text)
+    if definition.firmware.asks_for_setup and options.boot_first is not BootDevice.SETUP:
+        return False
     override = None if options.boot_first is BootDevice.SETUP else options.boot_first
     machine = with_boot_first(definition, override) if override else definition
     run = Run(
@@ -54,8 +59,9 @@ def start(raw: libvirt.virConnect, guest: Guest, options: StartOptions) -> None:
     flags = libvirt.VIR_DOMAIN_START_PAUSED
     if definition.firmware.needs_new_variables:
         flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
-    raw.createXML(edit_for_start(text, machine, run), flags)
+    guest.start_from(edit_for_start(text, machine, run), flags)
     _let_run(guest, definition, run)
+    return True
 
 
 def _finish_interrupted_start(guest: Guest) -> None:

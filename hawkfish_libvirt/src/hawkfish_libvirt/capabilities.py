@@ -82,7 +82,8 @@ class EmulatorCapabilities:
                     if item.get("usable") == "yes"
                 )
             ),
-            raw_variables=any((value.text or "").endswith(".fd") for value in root.findall("os/loader/value")),
+            # Which of several a machine gets is libvirt's choice.
+            raw_variables=all((value.text or "").endswith(".fd") for value in root.findall("os/loader/value")),
             secure_boot=any(item.text == "yes" for item in root.findall("os/loader/enum[@name='secure']/value")),
             usb_disks=any(item.text == "usb" for item in root.findall("devices/disk/enum[@name='bus']/value")),
             nested_feature=_nested_feature(root.find("cpu/mode[@name='host-model']")),

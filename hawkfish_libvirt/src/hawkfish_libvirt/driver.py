@@ -13,6 +13,7 @@ import libvirt
 
 from hawkfish.domain.hosts import HostFacts
 from hawkfish.domain.machines import (
+    BootDevice,
     DiskSpec,
     Firmware,
     MachineEvent,
@@ -46,6 +47,7 @@ from hawkfish_libvirt.machine_xml import FirmwareXml, MachineXml
 from hawkfish_libvirt.media import change_medium
 from hawkfish_libvirt.probe import HostProbe, cpu_models, emulator_capabilities, has_reset_of_variables
 from hawkfish_libvirt.serial_log import SerialLogs
+from hawkfish_libvirt.setup_menu import SetupMenu
 from hawkfish_libvirt.storage import LibvirtStorage
 
 
@@ -73,6 +75,7 @@ class LibvirtDriver(
         virt_type = str(config.settings.get("virt_type") or "auto")
         self._probe = HostProbe(self._host, self, virt_type, data_dir)
         self._probe_lock = threading.Lock()
+        self._setup_menu = SetupMenu(self._host)
 
     # --- connection ---------------------------------------------------------------------------------------------------
 
@@ -182,12 +185,24 @@ class LibvirtDriver(
 
     def start_machine(self, machine_id: UUID, options: StartOptions | None = None) -> MachineObservation:
         """See `ComputeDriver`."""
+        wanted = options or StartOptions()
+        if wanted.boot_first is BootDevice.SETUP:
+            self._setup_menu.request(machine_id)
+        machine = self._start(machine_id, wanted)
+        if machine is None:
+            self._setup_menu.take_back(machine_id)
+            machine = self._start(machine_id, wanted)
+        if machine is None:
+            raise Conflict(f"Machine {machine_id} was asked for its set-up menu by somebody else; start it again.")
+        return machine
 
-        def run(raw: libvirt.virConnect) -> MachineObservation:
+    def _start(self, machine_id: UUID, options: StartOptions) -> MachineObservation | None:
+        """None where UEFI still asks for a set-up menu that is not wanted."""
+
+        def run(raw: libvirt.virConnect) -> MachineObservation | None:
             guest = Guest(raw, raw.lookupByUUID(machine_id.bytes))
             self._host.require_own(guest, "Starting")
-            boot.start(raw, guest, options or StartOptions())
-            return guest.observe()
+            return guest.observe() if boot.start(guest, options) else None
 
         return self._host.machines.call(
             f"Starting machine {machine_id}", run, self._host.timeout, subject=str(machine_id), owner=str(machine_id)
@@ -274,6 +289,7 @@ class LibvirtDriver(
     def _on_own(self, operation: str, machine_id: UUID, function: Callable[[Guest], None]) -> None:
         def run(guest: Guest) -> None:
             self._host.require_own(guest, operation)
+            guest.end_preparation()
             function(guest)
 
         self._host.machine(operation, machine_id, run)

@@ -68,8 +68,8 @@ class Guest:
     def observe(self) -> MachineObservation:
         """What core is told."""
         machine, state = self.live(), self.power_state
-        if machine.run is not None and machine.run.preparing:
-            state = PowerState.OFF  # none of its processors has run, or will
+        if _is_preparation(machine.run, state):
+            state = PowerState.OFF
         run_id = None
         if state is not PowerState.OFF:
             number = self._domain.ID()
@@ -127,10 +127,13 @@ class Guest:
         self._domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
 
     def end_preparation(self) -> None:
-        """Takes away what a start has left behind that died while UEFI's variables were made."""
-        run = self.live().run if self.is_active else None
-        if run is not None and run.preparing:
+        """Takes away a run that was only to have UEFI's variables made, also one that was left behind; no other."""
+        if self.is_active and _is_preparation(self.live().run, self.power_state):
             self.power_off()
+
+    def start_from(self, text: str, flags: int) -> None:
+        """Starts it from XML that is made for this start."""
+        self._raw.createXML(text, flags)
 
     def power_off(self) -> None:
         """Cuts the power."""
@@ -215,3 +218,8 @@ class Guest:
 
 def _affect(*, live: bool) -> int:
     return int(libvirt.VIR_DOMAIN_AFFECT_LIVE if live else libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+
+def _is_preparation(run: Run | None, state: PowerState) -> bool:
+    """Whether none of a run's processors has run, or will; somebody else may let them, and then it is a run as any other."""
+    return run is not None and run.preparing and state is PowerState.PAUSED

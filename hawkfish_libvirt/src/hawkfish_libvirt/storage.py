@@ -37,7 +37,7 @@ class LibvirtStorage(HostStorage):
         text = build_pool(definition)
 
         def run(raw: libvirt.virConnect) -> None:
-            pool = _lookup_pool(raw, definition.name)
+            pool = lookup_pool(raw, definition.name)
             if pool is None:
                 pool = self._define(raw, definition.target, text)
             elif parse_pool(pool.XMLDesc(0)) != definition:
@@ -88,7 +88,7 @@ class LibvirtStorage(HostStorage):
         """See `HostStorage`."""
 
         def run(raw: libvirt.virConnect) -> None:
-            pool = _lookup_pool(raw, name)
+            pool = lookup_pool(raw, name)
             if pool is not None and pool.isActive():
                 pool.destroy()
 
@@ -98,7 +98,7 @@ class LibvirtStorage(HostStorage):
         """See `HostStorage`."""
 
         def run(raw: libvirt.virConnect) -> None:
-            pool = _lookup_pool(raw, name)
+            pool = lookup_pool(raw, name)
             if pool is None:
                 return
             if pool.isActive():
@@ -314,7 +314,7 @@ class LibvirtStorage(HostStorage):
         return self._host.storage.call(operation, function, self._host.timeout, subject=subject)
 
     def _pool(self, raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
-        pool = _lookup_pool(raw, name)
+        pool = lookup_pool(raw, name)
         if pool is None:
             raise NotFound(
                 f"Host {self._host.name} has no pool {name}; attach the pool to the host.", kind="pool", id=name
@@ -351,7 +351,8 @@ class LibvirtStorage(HostStorage):
         )
 
 
-def _lookup_pool(raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:
+def lookup_pool(raw: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:
+    """The pool; None if there is none of that name."""
     try:
         return raw.storagePoolLookupByName(name)
     except libvirt.libvirtError as error:
