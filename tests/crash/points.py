@@ -21,9 +21,9 @@ STEP_PLACES = ("before-run", "after-run", "record")
 END_PLACES = ("record", "committed")
 
 
-def step_points(service: Service, kind: str) -> set[str]:
+def step_points(service: Service, kind: str, *, without: str = "") -> set[str]:
     """The points between the steps of a kind, taken from the registry: a new step cannot be forgotten here."""
-    steps = service.application.registry.get(kind).steps
+    steps = [step for step in service.application.registry.get(kind).steps if step.name != without]
     points = {f"{kind}/{step.name}/{place}" for step in steps for place in STEP_PLACES}
     return points | {f"{kind}/end/{place}" for place in END_PLACES}
 
