@@ -155,7 +155,7 @@ class PowerVerbs:
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
                 **(wait_for_media(uow, self._access.settings.media_wait) if media else {}),
             )
-            if kind in TRANSITIONS and not task.ended and _changes(system, kind):
+            if kind in TRANSITIONS and not task.ended and (_changes(system, kind) or _overtakes(uow, task)):
                 uow.systems.begin_transition(system, TRANSITIONS[kind], task)
             self._access.audit.record(
                 uow, actor, "systems.reset", f"system:{system_id}", reset_type=reset_type, task=task.id
@@ -206,6 +206,11 @@ def _changes(system: System, kind: str) -> bool:
     """Whether the power state that is shown will change, so that it is shown to be on its way."""
     rises = TRANSITIONS[kind] is PowerState.POWERING_ON
     return rises != (system.power_state in {PowerState.ON, PowerState.POWERING_ON})
+
+
+def _overtakes(uow: UnitOfWork, task: Task) -> bool:
+    """Whether it cancels what has begun already, and may raise power a moment before it is cut: a restart of a machine that is off."""
+    return any(not uow.tasks.get(cancelled).ended for cancelled in task.cancelled_ids)
 
 
 class PowerTasks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
@@ -11,6 +13,7 @@ from hawkfish.domain.machines import BootDevice, PowerState
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, SystemChanges
 from hawkfish.domain.tasks import TaskState
 from hawkfish.errors import ActionNotSupported, BackendTimeout, Conflict, HostUnavailable, MachineNotFound, NotSupported
+from hawkfish.testing.waiting import wait_until
 from tests.support.installation import GUEST
 
 ON, OFF, PAUSED = PowerState.ON, PowerState.OFF, PowerState.PAUSED
@@ -276,6 +279,26 @@ def test_force_off_overtakes_a_start_and_wins(installation):
     installation.done(again)
     assert installation.get(system).power_state is ON
     assert installation.machine(system).power_state is ON
+
+
+def test_a_restart_that_was_overtaken_is_never_shown_as_on(installation):
+    system = installation.create()
+    installation.control.fail("start_machine", kind=FaultKind.DELAY, seconds=0.5)
+    restart = installation.reset(system, ResetType.FORCE_RESTART)
+    running = partial(installation.application.tasks.get, SYSTEM_ACTOR, restart.task.id)
+    wait_until(lambda: running().state is TaskState.RUNNING, "the restart has begun", 5)
+    off = installation.reset(system, ResetType.FORCE_OFF)
+    assert installation.get(system).power_state is PowerState.POWERING_OFF, "though it is recorded as off"
+    shown = set()
+
+    def ended() -> bool:
+        shown.add(installation.get(system).power_state)
+        return installation.application.tasks.get(SYSTEM_ACTOR, off.task.id).ended
+
+    wait_until(ended, "the power is cut", 10)
+    assert shown <= {PowerState.POWERING_OFF, PowerState.OFF}
+    assert installation.get(system).power_state is PowerState.OFF
+    assert installation.machine(system).power_state is PowerState.OFF
 
 
 def test_a_machine_that_is_gone_cannot_be_started_and_it_is_said_what_to_do(installation):
