@@ -1,5 +1,6 @@
 """What real firmware starts from: an installer once, a disk behind an empty drive, a server of the network; and which firmware."""
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +23,14 @@ from tests.support.libvirt_host import enter_network
 
 pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow, pytest.mark.timeout(900)]
 
+KERNEL = ("vmlinuz", "initrd.img")
 FIRMWARES = pytest.mark.parametrize("firmware", list(Firmware))
 
 
 def boots(driver, spec):
     """By what firmware and with what words the guest came up, each time."""
     *lines, _unfinished = serial(driver, spec).decode(errors="replace").split("\n")
-    return [line.strip() for line in lines if line.strip().startswith("BOOTED by ")]
+    return [line for line in lines if line.startswith("BOOTED by ")]
 
 
 def wait_for_boots(driver, spec, number):
@@ -92,19 +94,27 @@ def test_variables_of_uefi_stay_while_a_machine_has_bios_and_go_with_it(driver, 
 # --- the network ------------------------------------------------------------------------------------------------------
 
 
-def make_network_program(folder, platform, name, firmware):
-    """A GRUB that says on the serial port that it is there: small, since emulated firmware fetches it."""
-    words = folder / f"{name}.cfg"
-    words.write_text(f"serial --unit=0\nterminal_output serial\necho\necho BOOTED by {firmware} with hf.network\n")
-    command = ["grub-mkimage", f"--format={platform}", f"--output={folder / name}", f"--config={words}", "--prefix=/"]
-    subprocess.run([*command, "serial", "terminal", "echo"], check=True, timeout=60)
+def make_efi_program(folder):
+    """One file with a loader, the kernel and its files: what UEFI fetches and starts."""
+    (folder / "grub.cfg").write_text(
+        "linux (memdisk)/vmlinuz console=ttyS0 quiet hf.network\ninitrd (memdisk)/initrd.img\nboot\n"
+    )
+    modules = "linux normal echo"
+    command = ["grub-mkstandalone", "--format=x86_64-efi", f"--output={folder / 'boot.efi'}", f"--modules={modules}"]
+    command += [f"--install-modules={modules}", "--locales=", "--fonts=", "--themes="]
+    content = [f"boot/grub/grub.cfg={folder / 'grub.cfg'}", *(f"{name}={folder / name}" for name in KERNEL)]
+    subprocess.run([*command, *content], check=True, timeout=60)
 
 
 @pytest.fixture
-def boot_server(libvirt_host, tmp_path):
-    """The name of a bridge on which a DHCP and TFTP server offers a program, to each firmware one that it can start."""
-    make_network_program(tmp_path, "i386-pc-pxe", "boot.pxe", "bios")
-    make_network_program(tmp_path, "x86_64-efi", "boot.efi", "uefi")
+def boot_server(libvirt_host, guest_iso, tmp_path):
+    """The name of a bridge on which a DHCP and TFTP server offers the guest, to each firmware what it can start."""
+    for file in KERNEL:
+        shutil.copy(guest_iso.with_name(file), tmp_path)
+    (tmp_path / "boot.ipxe").write_text(
+        "#!ipxe\nkernel vmlinuz console=ttyS0 quiet hf.network\ninitrd initrd.img\nboot\n"
+    )
+    make_efi_program(tmp_path)
     for file in (tmp_path, *tmp_path.iterdir()):
         file.chmod(0o755)
     inside = enter_network(libvirt_host)
@@ -128,7 +138,7 @@ def boot_server(libvirt_host, tmp_path):
             "--bind-interfaces",
             "--dhcp-range=192.168.178.10,192.168.178.50,1h",
             "--dhcp-match=set:uefi,option:client-arch,7",
-            "--dhcp-boot=tag:!uefi,boot.pxe",
+            "--dhcp-boot=tag:!uefi,boot.ipxe",
             "--dhcp-boot=tag:uefi,boot.efi",
             "--enable-tftp",
             f"--tftp-root={tmp_path}",
