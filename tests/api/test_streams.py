@@ -219,8 +219,6 @@ class Crowd:
             one.close()
 
 
-# How a process hears of an event differs by the database, and is told by the other tests; how it passes it on does not.
-@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 def test_a_thousand_listeners_on_one_process_hear_and_hold_nobody_up(service: str, api: httpx.Client) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

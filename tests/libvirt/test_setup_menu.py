@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hawkfish_libvirt.guest import Guest
 from hawkfish_libvirt.uefi_variables import request_setup
 
 from hawkfish.domain.machines import BootDevice, Firmware, FirmwareSetup, PowerState, StartOptions
-from hawkfish.errors import BackendError, Conflict
+from hawkfish.errors import BackendError, Conflict, HawkFishError
 from hawkfish_libvirt import boot, setup_menu
 
 pytestmark = pytest.mark.needs_libvirt
@@ -115,3 +117,46 @@ def test_variables_that_were_replaced_keep_no_machine_from_starting(driver, libv
     driver.start_machine(spec.id)
     assert spec.name in libvirt_host.virsh("list", "--name")
     assert "asks-for-setup" not in libvirt_host.virsh("dumpxml", "--inactive", spec.name)
+
+
+@pytest.mark.slow
+def test_storage_that_hangs_keeps_no_machine_waiting(driver, new_machine, monkeypatch):
+    waiting, goes_on = threading.Semaphore(0), threading.Event()
+
+    def hangs(*_):
+        waiting.release()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(setup_menu, "_volume", hangs)
+    specs = [new_machine(firmware=Firmware.UEFI) for _ in range(4)]  # as many calls as a connection takes
+    with ThreadPoolExecutor(len(specs)) as pool:
+        starts = [pool.submit(driver.start_machine, spec.id, MENU) for spec in specs]
+        try:
+            assert waiting.acquire(timeout=30)
+            assert all(driver.find_machine(spec.id).power_state is PowerState.OFF for spec in specs)
+        finally:
+            goes_on.set()
+        for start in starts:
+            with pytest.raises(HawkFishError):
+                start.result(60)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_its_own_is_left_alone(driver, libvirt_host, new_machine, monkeypatch):
+    """Somebody else ends the preparation and starts the machine in the same moment."""
+    spec = new_machine(firmware=Firmware.UEFI)
+    end_preparation, prepared = Guest.end_preparation, []
+
+    def overtaken(guest):
+        if guest.is_active and not prepared:
+            prepared.append(spec.id)
+            libvirt_host.virsh("destroy", spec.name)
+            libvirt_host.virsh("start", spec.name)
+        end_preparation(guest)
+
+    monkeypatch.setattr(Guest, "end_preparation", overtaken)
+    with pytest.raises(Conflict, match="started by somebody else"):
+        driver.start_machine(spec.id, MENU)
+    assert prepared
+    assert spec.name in libvirt_host.virsh("list", "--name")
+    assert not asks(libvirt_host, spec)

@@ -28,11 +28,7 @@ from hawkfish.testing.simulator import running_simulator
 from tests.support.installation import PATIENT_LEASE
 from tests.support.service import NO_HOST, Inspection
 
-pytestmark = [
-    pytest.mark.slow,
-    # What calls leave behind is no matter of the database; that tasks are finished and undone on both is told by tests/tasks.
-    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.slow
 
 MIB = 2**20
 SECONDS = 30.0
@@ -114,6 +110,9 @@ def bench(database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> 
             application.close()
 
 
+@pytest.mark.parametrize(
+    "database_url", ["sqlite"], indirect=True
+)  # what calls leave behind is no matter of the database
 def test_a_creation_is_whole_or_leaves_nothing(bench):
     calls = []
     for fault in every_failure(errors=(timed_out, broken)):
@@ -143,6 +142,7 @@ def test_a_creation_whose_undo_fails_too_leaves_nothing(bench):
         assert (bench.machines(), bench.volumes()) == ({}, set()), fault
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # what differs is in the driver's calls
 @pytest.mark.parametrize(
     ("before", "reset_type", "after"),
     [

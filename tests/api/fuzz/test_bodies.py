@@ -39,7 +39,7 @@ def test_bodies(world: World, route: str, method: str) -> None:
     (schema,) = schemas_of(ROUTES[route], method)
     known = world.known_values()
 
-    @examples(8)
+    @examples(12)
     @given(
         content=st.one_of(valid(schema(), known), spoiled(schema(), known), anything).map(encoded),
         role=st.sampled_from(["Administrator", "Operator"]),
@@ -51,7 +51,7 @@ def test_bodies(world: World, route: str, method: str) -> None:
         caller = world.roles.get(role, world.api)
         ask(world, method, world.address(route), caller=caller, content=content, headers=headers)
 
-    @examples(4)
+    @examples(6)
     @given(content=damaged(schema(), known))
     def damaged_on_the_way(content: bytes) -> None:
         if world.changed:
@@ -66,7 +66,7 @@ def test_bodies(world: World, route: str, method: str) -> None:
 def test_who_may_only_read_changes_nothing(world: World, route: str, method: str) -> None:
     (schema,) = schemas_of(ROUTES[route], method)
 
-    @examples(2)
+    @examples(4)
     @given(content=valid(schema(), world.known_values()).map(encoded))
     def send(content: bytes) -> None:
         refusals = {400, 401, 403, 404, 409, 412, 413}
