@@ -12,7 +12,7 @@ PYTEST_OPTIONS ?=
 # Two processes, each with servers, ports and folders of its own; a file stays in one, and tests/conftest.py has put the long ones first.
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run demo test test-quick fuzz docs lint format venv system-packages test-packages clean
+.PHONY: help run demo test test-quick fuzz kills docs lint format venv system-packages test-packages clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ test-quick: venv ## Run the tests that need neither a hypervisor nor PostgreSQL,
 fuzz: venv ## Send the service many more generated requests than `make test` does (HF_FUZZ times as many; about half an hour)
 	@HF_FUZZ=$${HF_FUZZ:-20} $(BIN)/pytest --timeout 0 tests/api/fuzz $(PYTEST_OPTIONS)
 
+kills: venv ## Kill the worker at every point of starts and changes of media on libvirt, of which `make test` sees a few (about an hour)
+	@HF_KILLS=each $(BIN)/pytest --timeout 0 tests/crash/test_libvirt_starts_killed.py $(PYTEST_OPTIONS)
+
 docs: venv ## Build the documentation into docs/_build (open docs/_build/index.html)
 	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 
@@ -50,7 +53,7 @@ format: venv ## Let ruff rewrite what it can
 	@$(BIN)/ruff format .
 
 venv: ## Make .venv with all five distributions and the tools for development
-	@scripts/venv
+	@scripts/venv develop
 
 system-packages: ## Install what a libvirt host needs (as root, with apt-get; elsewhere it says so)
 	@scripts/system-packages run

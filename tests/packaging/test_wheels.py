@@ -10,7 +10,7 @@ from tests.plugins import listing
 
 from .conftest import DISTRIBUTIONS, ROOT, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first waits for five builds
 
 
 def names_in(wheel):
