@@ -6,13 +6,12 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hawkfish.cli.base import ListCommand
+from hawkfish.cli.base import ListCommand, number_of_rows
 from hawkfish.cli.output import Pairs
 
 AUDIT = "/redfish/v1/Oem/HawkFish/Audit"
 AUDIT_COLUMNS = ("ID", "At", "User", "Verb", "Subject", "Outcome", "Address", "Details")
 SHOWN = 50
-MOST_SHOWN = 1000
 
 
 def audit_row(record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -33,6 +32,7 @@ class ListAudit(ListCommand):
     """List who did what, the newest first, refusals included; for administrators."""
 
     epilog = "Example: hawkfish audit ls --outcome denied --limit 20"
+    worth = ("ID", "At", "User", "Verb", "Outcome", "Subject", "Details", "Address")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the options."""
@@ -47,7 +47,9 @@ class ListAudit(ListCommand):
             metavar="ID",
             help="what one request did, by the id in the log and in X-Request-Id",
         )
-        parser.add_argument("--limit", type=_limit, default=SHOWN, metavar="N", help=f"at most N (default {SHOWN})")
+        parser.add_argument(
+            "--limit", type=number_of_rows, default=SHOWN, metavar="N", help=f"at most N (default {SHOWN})"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Sequence[Any]]]:
@@ -64,10 +66,3 @@ class ListAudit(ListCommand):
 def _quoted(text: str) -> str:
     """A string of $filter, whose quotes are doubled within."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _limit(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MOST_SHOWN:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MOST_SHOWN}")
-    return value

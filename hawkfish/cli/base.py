@@ -6,17 +6,20 @@ import argparse
 from typing import TYPE_CHECKING, ClassVar
 
 from cliff.command import Command
-from cliff.formatters.base import SingleFormatter
+from cliff.formatters.base import ListFormatter, SingleFormatter
 from cliff.lister import Lister
 from cliff.show import ShowOne
 from stevedore.extension import Extension, ExtensionManager
 
 from hawkfish.cli.errors import CommandError, ExitCode
+from hawkfish.cli.fitting import FittingTable
 from hawkfish.cli.output import CsvOne
 
 if TYPE_CHECKING:
     from hawkfish.cli.client import Client
     from hawkfish.cli.main import HawkFishApp
+
+MOST_ROWS = 1000
 
 
 class BaseCommand(Command):
@@ -47,6 +50,15 @@ class DisplayCommand(BaseCommand):
 
 class ListCommand(DisplayCommand, Lister):
     """A command that gives rows."""
+
+    worth: ClassVar[tuple[str, ...]] = ()
+    """Its columns by what they are worth, for what tells what happened; see `FittingTable`."""
+
+    def _load_formatter_plugins(self) -> ExtensionManager[ListFormatter]:
+        manager = super()._load_formatter_plugins()
+        ours: Extension[ListFormatter] = Extension("table", None, FittingTable, FittingTable(self.worth))  # type: ignore[arg-type]  # no entry point
+        manager.extensions = [ours if found.name == "table" else found for found in manager.extensions]
+        return manager
 
 
 class ShowCommand(DisplayCommand, ShowOne):
@@ -79,6 +91,14 @@ def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def number_of_rows(text: str) -> int:
+    """How many records or events are asked for, for argparse."""
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_ROWS)) else 0
+    if not 1 <= value <= MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_ROWS}")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -198,10 +199,9 @@ class Client:
         if after is not None:
             headers["Last-Event-ID"] = after
         timeout = httpx.Timeout(TIMEOUT.read, connect=TIMEOUT.connect, read=quiet)
+        request = self._http.build_request("GET", path, params=dict(parameters or {}), headers=headers, timeout=timeout)
         try:
-            with self._http.stream(
-                "GET", path, params=dict(parameters or {}), headers=headers, timeout=timeout
-            ) as answer:
+            with self._opened(request) as answer:
                 if answer.status_code == UNAUTHORIZED:
                     raise CommandError(self._not_logged_in(), ExitCode.NOT_ALLOWED)
                 if not answer.is_success:
@@ -210,6 +210,20 @@ class Client:
                 yield from answer.iter_lines()
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+
+    @contextlib.contextmanager
+    def _opened(self, request: httpx.Request) -> Iterator[httpx.Response]:
+        """The answer to a request, read as it comes; with a new session where that is needed and possible."""
+        answer = self._http.send(request, stream=True)
+        try:
+            if answer.status_code == UNAUTHORIZED and self.target.credentials:
+                answer.close()
+                self._log_in_again(self.target.credentials)
+                request.headers["X-Auth-Token"] = self._token
+                answer = self._http.send(request, stream=True)
+            yield answer
+        finally:
+            answer.close()
 
     def send(
         self,

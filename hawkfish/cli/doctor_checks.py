@@ -180,13 +180,15 @@ def data_directory(settings: Settings) -> Finding:
 
 def image_store(settings: Settings) -> Finding:
     """Whether images can be kept, and how much room there is for them."""
-    folder = settings.image_store
+    folder, note = settings.image_store, ""
+    if not folder.exists() and folder.parent.exists():
+        folder, note = folder.parent, "; the store is made in it with the first image"
     if not folder.exists():
-        return Finding.warn(f"{folder} does not exist", "it is made with the first image")
+        return Finding.warn(f"{folder} does not exist", "`hawkfish serve` makes it at its first start")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Finding.fail(f"{folder} cannot be written by you", "run as its owner, or name another with --data-dir")
     free = shutil.disk_usage(folder).free
-    told = f"{folder}, {free / 2**30:.1f} GiB free"
+    told = f"{folder}, {free / 2**30:.1f} GiB free{note}"
     if free <= settings.image_reserve_bytes:
         return Finding.fail(
             f"{told}, which is kept free", "hawkfish images prune, or more room; see HF_IMAGE_RESERVE_BYTES"

@@ -6,10 +6,9 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import BaseCommand, ListCommand
+from hawkfish.cli.base import BaseCommand, ListCommand, number_of_rows
 from hawkfish.cli.errors import CommandError, ExitCode, one_line
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 STREAM = "/redfish/v1/EventService/SSE"
 EVENT_COLUMNS = ("ID", "At", "Severity", "Message ID", "Origin", "User", "Message")
 SHOWN = 50
-MOST_SHOWN = 1000
 QUIET_SECONDS = 1.0  # after what has happened comes what happens now, and that is not listed
 PAUSE_SECONDS = 1.0
 OWN = ("StreamOpened",)
@@ -77,6 +75,7 @@ class ListEvents(ListCommand):
     """List what has happened last, the newest last."""
 
     epilog = "Example: hawkfish events ls --type ComputerSystem --last 200"
+    worth = ("ID", "At", "Message ID", "Message", "Origin", "Severity", "User")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the options."""
@@ -84,7 +83,7 @@ class ListEvents(ListCommand):
         add_filter_options(parser)
         parser.add_argument(
             "--last",
-            type=_count,
+            type=number_of_rows,
             default=SHOWN,
             metavar="N",
             help=f"look at the last N events of all (default {SHOWN})",
@@ -98,13 +97,16 @@ class ListEvents(ListCommand):
         lines = self.client.stream(
             STREAM, filter_of(parsed_args), after=str(max(newest - parsed_args.last, 0)), quiet=QUIET_SECONDS
         )
-        with suppress(CommandError):  # it is quiet: all is told
+        try:
             for identity, records in read_frames(lines):
                 if int(identity) > newest:
                     break
                 rows += [event_row(identity, record) for record in records if not is_own(record)]
                 if int(identity) == newest and rows and rows[-1][0] == identity:
                     break
+        except CommandError as error:
+            if error.code is not ExitCode.UNREACHABLE:  # which it is when it is quiet: all is told
+                raise
         return EVENT_COLUMNS, rows
 
 
@@ -128,7 +130,7 @@ class TailEvents(BaseCommand):
         parser = super().get_parser(prog_name)
         add_filter_options(parser)
         parser.add_argument("--after", metavar="ID", help="begin behind this event instead of now")
-        parser.add_argument("--count", type=_count, metavar="N", help="end after N events")
+        parser.add_argument("--count", type=number_of_rows, metavar="N", help="end after N events")
         parser.add_argument("--json", action="store_true", help="print each event as one line of JSON")
         return parser
 
@@ -189,10 +191,3 @@ def _words(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     )
     at, severity, message, text = (one_line(part or "") for part in parts)
     return at, severity, message, text, one_line(origin.removeprefix("/redfish/v1/"))
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MOST_SHOWN:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MOST_SHOWN}")
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from hawkfish.cli.base import BaseCommand, ShowCommand
 from hawkfish.cli.contexts import Context, ContextStore
 from hawkfish.cli.errors import CommandError, ExitCode
-from hawkfish.cli.target import Credentials, Target, find_target
+from hawkfish.cli.target import Credentials, Target, find_target, given_password
 
 DEFAULT_USER = "admin"
 CONTEXT_COLUMNS = ("Context", "URL", "User", "CA File")
@@ -63,17 +64,16 @@ class Login(ShowCommand):
         return CONTEXT_COLUMNS, (context.name, context.url, context.user_name, context.ca_file or "")
 
     def _ask(self, target: Target, parsed_args: argparse.Namespace) -> Credentials:
-        given = target.credentials
-        user_name = parsed_args.username or (given.user_name if given else "") or target.user_name or DEFAULT_USER
+        user_name = parsed_args.username or os.environ.get("HF_USERNAME") or target.user_name or DEFAULT_USER
         if parsed_args.password_stdin:
             password = self.app.stdin.readline().rstrip("\r\n")
-        elif given and given.user_name == user_name:
-            password = given.password
+        elif in_environment := given_password(user_name):
+            password = in_environment
         elif self.app.stdin.isatty():
             password = getpass.getpass(f"Password of {user_name} at {target.url}: ")
         else:
             raise CommandError(
-                "There is no terminal to ask for the password: use --password-stdin, or set HF_USERNAME and HF_PASSWORD.",
+                "There is no terminal to ask for the password: use --password-stdin, or set HF_PASSWORD.",
                 ExitCode.USAGE,
             )
         if not password:

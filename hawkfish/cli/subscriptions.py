@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, seconds
+from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, confirm, seconds
 from hawkfish.cli.each import RemoveCommand
 from hawkfish.cli.errors import CommandError, ExitCode
-from hawkfish.cli.output import Words, key_value
+from hawkfish.cli.output import Words, YesNo, key_value
 from hawkfish.cli.tables import oem
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 SUBSCRIPTIONS = "/redfish/v1/EventService/Subscriptions"
 TEST_EVENT = "/redfish/v1/EventService/Actions/EventService.SubmitTestEvent"
+TEST_MESSAGE = "HawkFish.1.0.TestEvent"
 POLICIES = ("TerminateAfterRetries", "SuspendRetries", "RetryForever", "RetryForeverWithBackoff")
 SUBSCRIPTION_COLUMNS = ("ID", "Destination", "State", "Health", "Delivered", "Dropped", "Context", "Last Error")
 SUBSCRIPTION_DETAILS = (
@@ -35,6 +37,7 @@ SUBSCRIPTION_DETAILS = (
     "Secret",
 )
 DELIVERY_COLUMNS = ("ID", "At", "State", "Events", "Attempt", "Again", "HTTP Status", "Milliseconds", "Error")
+DELIVERY_WORTH = ("ID", "At", "State", "Events", "HTTP Status", "Attempt", "Error", "Milliseconds", "Again")
 PAUSE_SECONDS = 0.2
 TEST_SECONDS = 30.0
 
@@ -65,7 +68,7 @@ def subscription_details(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
         Words(subscription.get("MessageIds") or []),
         Words([item["@odata.id"] for item in subscription.get("OriginResources") or []]),
         subscription.get("DeliveryRetryPolicy", ""),
-        subscription.get("VerifyCertificate", ""),
+        _yes_no(subscription.get("VerifyCertificate")),
         own.get("CreatedBy"),
         own.get("CreatedAt"),
         own.get("LastDelivery", ""),
@@ -75,8 +78,17 @@ def subscription_details(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def delivery_row(delivery: Mapping[str, Any]) -> tuple[Any, ...]:
     """Values of DELIVERY_COLUMNS."""
-    names = ("Id", "At", "State", "EventCount", "Attempt", "Redelivery", "HTTPStatus", "Milliseconds", "Error")
-    return tuple(delivery.get(name, "") for name in names)
+    before, after = ("Id", "At", "State", "EventCount", "Attempt"), ("HTTPStatus", "Milliseconds", "Error")
+    return (
+        *(delivery.get(name, "") for name in before),
+        YesNo(bool(delivery.get("Redelivery"))),
+        *(delivery.get(name, "") for name in after),
+    )
+
+
+def _yes_no(value: bool | None) -> YesNo | str:
+    """Nothing where the subscription has no such thing, as a stream has no certificate to verify."""
+    return "" if value is None else YesNo(value)
 
 
 def find_subscription(client: Client, name: str) -> dict[str, Any]:
@@ -170,6 +182,7 @@ class TestSubscription(ListCommand):
     """
 
     __test__ = False
+    worth = DELIVERY_WORTH
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
@@ -182,13 +195,30 @@ class TestSubscription(ListCommand):
         """Sends it and waits."""
         found = find_subscription(self.client, parsed_args.name)
         known = {delivery["Id"] for delivery in deliveries_of(self.client, found)}
-        self.client.post(TEST_EVENT, {})
+        identity = f"test-{uuid.uuid4()}"
+        self.client.post(
+            TEST_EVENT,
+            {
+                "MessageId": TEST_MESSAGE,
+                "MessageArgs": [self.client.target.user_name or "hawkfish"],
+                "EventId": identity,
+            },
+        )
         deadline = time.monotonic() + parsed_args.timeout
+        others: set[str] = set()
         while time.monotonic() < deadline:
-            new = [item for item in deliveries_of(self.client, found) if item["Id"] not in known]
-            if new:
-                return DELIVERY_COLUMNS, [delivery_row(item) for item in new]
+            deliveries = deliveries_of(self.client, found)
+            tried = [item for item in deliveries if identity in item.get("EventIds", ())]
+            if tried:
+                return DELIVERY_COLUMNS, [delivery_row(item) for item in tried]
+            others |= {item["Id"] for item in deliveries} - known
             time.sleep(PAUSE_SECONDS)
+        if others:
+            raise CommandError(
+                f"The test event was not delivered within {parsed_args.timeout:g} s. Other events were: the subscription does not "
+                f"ask for such events, or it waits behind others; see `hawkfish subscriptions history {parsed_args.name}`.",
+                ExitCode.TIMEOUT,
+            )
         raise CommandError(
             f"Nothing was sent within {parsed_args.timeout:g} s: the subscription does not ask for such events, is suspended, "
             "or no worker runs.",
@@ -198,6 +228,8 @@ class TestSubscription(ListCommand):
 
 class SubscriptionHistory(ListCommand):
     """List the last deliveries to a subscription, the newest first."""
+
+    worth = DELIVERY_WORTH
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
@@ -213,6 +245,8 @@ class SubscriptionHistory(ListCommand):
 
 class Redeliver(ListCommand):
     """Send the events of a delivery once more."""
+
+    worth = DELIVERY_WORTH
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Adds the arguments."""
@@ -270,3 +304,9 @@ class RemoveSubscriptions(RemoveCommand):
     def find(self, name: str) -> dict[str, Any]:
         """Reads the subscription."""
         return find_subscription(self.client, name)
+
+    def approve(self, found: list[dict[str, Any]], parsed_args: argparse.Namespace) -> None:
+        """Asks once for all, by what they are known by: where events go."""
+        names = ", ".join(f"{item.get('Id')} ({item.get('Destination') or 'stream'})" for item in found)
+        what = "the subscription" if len(found) == 1 else f"{len(found)} subscriptions"
+        confirm(self.app, f"Remove {what} {names}?", yes=parsed_args.yes)

@@ -119,6 +119,12 @@ def _credentials(variables: Mapping[str, str]) -> Credentials | None:
     return Credentials(user_name=user_name, password=password) if user_name and password else None
 
 
+def given_password(user_name: str, environment: Mapping[str, str] | None = None) -> str:
+    """The password in HF_PASSWORD; none where HF_USERNAME says that it is another's."""
+    variables = os.environ if environment is None else environment
+    return variables.get("HF_PASSWORD", "") if variables.get("HF_USERNAME") in {None, "", user_name} else ""
+
+
 def read_ready_file(variables: Mapping[str, str]) -> Mapping[str, Any]:
     """What `hawkfish serve` has written into its data directory; empty where no service runs here that is yours."""
     from hawkfish.config import _default_data_dir

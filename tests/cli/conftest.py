@@ -49,7 +49,7 @@ def service(tmp_path_factory):
             [*command, "--simulated-host", "sim1"], env=variables, stdout=log, stderr=subprocess.STDOUT, cwd=folder
         )
     ready = folder / "ready.json"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not ready.exists():
         assert process.poll() is None, (folder / "serve.log").read_text()
         assert time.monotonic() < deadline, (folder / "serve.log").read_text()
@@ -72,7 +72,7 @@ def hawkfish(service, home):
             env=variables | more,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=200,
             cwd=home,
             check=False,
         )

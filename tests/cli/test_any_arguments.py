@@ -39,7 +39,8 @@ class Witness:
 @example(["--", "-web1"])
 @example(["--", "../../redfish/v1", "a b", LONG])
 @example([LONG])
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the same home for all will do
+# The same home for all will do.
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(arguments=st.lists(WORDS, min_size=1, max_size=3))
 def test_no_arguments_make_a_traceback_or_a_success_of_a_refusal(home, monkeypatch, capsys, words, arguments):
     monkeypatch.chdir(home)

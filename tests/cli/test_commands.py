@@ -114,7 +114,7 @@ def test_commands_of_plugins_and_bad_plugins_beside_them(tmp_path):
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=60,
+            timeout=200,
             check=False,
         )
 

@@ -12,7 +12,7 @@ from tests.cli.fake import run
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     command = [sys.executable, "-m", "hawkfish.cli.main", "completion", "bash"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     assert done.stderr == ""
     file = tmp_path_factory.mktemp("completion") / "hawkfish.bash"
     file.write_text(done.stdout)
@@ -23,7 +23,7 @@ def offered(script, *words):
     """What bash offers for the last of the words."""
     typed = " ".join(f"'{word}'" for word in ("hawkfish", *words))
     asked = f'source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _shtab_hawkfish; printf "%s\\n" "${{COMPREPLY[@]}}"'
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=120, check=True)
     return set(done.stdout.split())
 
 

@@ -17,7 +17,9 @@ MIB = 1 << 20
 
 def test_it_says_how_the_image_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings({}, data_dir=tmp_path, image_reserve_bytes=MIB)
-    assert (image_store(settings).status, image_store(settings).advice) == ("warn", "it is made with the first image")
+    fresh = image_store(settings)
+    assert fresh.status == "ok"
+    assert re.fullmatch(rf"{tmp_path}, [0-9.]+ GiB free; the store is made in it with the first image", fresh.found)
     settings.image_store.mkdir()
     assert re.fullmatch(rf"{settings.image_store}, [0-9.]+ GiB free", image_store(settings).found)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=MIB))

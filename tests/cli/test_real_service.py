@@ -35,7 +35,7 @@ def test_the_life_of_a_system(hawkfish, system, home):
     done = hawkfish("systems", "on", name, "-f", "json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)[0]["Power"] == "On"
-    seen = hawkfish("systems", "log", name, "--until", "SIMULATED", "--timeout", "30")
+    seen = hawkfish("systems", "log", name, "--until", "SIMULATED", "--timeout", "120")
     assert (seen.returncode, seen.stderr) == (0, "")
     assert "SIMULATED" in seen.stdout
     assert hawkfish("systems", "log", name, "--until", "never written", "--timeout", "1").returncode == 7
@@ -197,7 +197,7 @@ def test_progress_is_shown_on_a_real_terminal(hawkfish):
     assert process.stdout is not None
     out = process.stdout.read()
     process.stdout.close()
-    assert process.wait(60) == 0, shown
+    assert process.wait(120) == 0, shown
     assert b"on-a-terminal" in shown
     assert json.loads(out)["Power"] == "On"
     assert hawkfish("systems", "off", "on-a-terminal", "--force").returncode == 0

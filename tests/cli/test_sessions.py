@@ -70,6 +70,32 @@ def test_credentials_alone_make_a_session_that_ends_with_the_command(monkeypatch
     assert not contexts_file.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "variables", "said"),
+    [
+        ([], {"HF_PASSWORD": "pw"}, ("admin", "pw")),
+        (["--username", "ann"], {"HF_PASSWORD": "pw"}, ("ann", "pw")),
+        (["--username", "ann"], {"HF_USERNAME": "ann", "HF_PASSWORD": "pw"}, ("ann", "pw")),
+        (["--password-stdin"], {"HF_USERNAME": "ann"}, ("ann", "typed")),
+        (["--username", "bob"], {"HF_USERNAME": "ann", "HF_PASSWORD": "pw"}, None),
+    ],
+)
+def test_a_login_takes_from_the_environment_what_is_not_said(monkeypatch, words, variables, said):
+    """Never the password of another."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    fake = Fake()
+    done = run(fake, "--url", URL, "login", *words, stdin="typed\n")
+    if said is None:
+        assert done.code == 2
+        assert "There is no terminal to ask for the password" in done.error
+        return
+    assert done.code == 0, done.err
+    (request,) = fake.sent("POST", SESSIONS)
+    sent = json.loads(request.content)
+    assert (sent["UserName"], sent["Password"]) == said
+
+
 def test_wrong_credentials():
     fake = Fake({f"POST {SESSIONS}": error(401, ("No.", "None."))})
     done = log_in(fake)

@@ -20,7 +20,7 @@ def run(service, user, password, *argv, stdin=""):
         "XDG_CONFIG_HOME": "/nonexistent",  # not the context of the one who is logged in
     }
     command = [sys.executable, "-m", "hawkfish.cli.main", *argv]
-    return subprocess.run(command, env=variables, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=variables, input=stdin, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.fixture

@@ -154,7 +154,12 @@ def test_ctrl_c_says_that_the_task_goes_on():
         return accepted()
 
     assert threading.current_thread() is threading.main_thread()
-    done = run(creating(interrupt), "systems", "create", "web1")
+    # What a shell starts in the background ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run(creating(interrupt), "systems", "create", "web1")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.code == 130
     assert f"Task {TASK_ID} goes on" in done.error
     assert f"hawkfish tasks cancel {TASK_ID}" in done.error
@@ -203,6 +208,15 @@ def test_removing_asks_on_a_terminal_and_takes_yes_elsewhere():
     assert not fake.sent("DELETE", SYSTEM_PATH)
     assert run(fake, "systems", "rm", "web1", stdin="y\n", terminal=True).code == 0
     assert fake.sent("DELETE", SYSTEM_PATH)
+
+
+def test_what_subscription_is_removed_is_said_by_where_it_sends_to():
+    address = "/redfish/v1/EventService/Subscriptions/s7"
+    subscription = {"@odata.id": address, "Id": "s7", "Name": "Subscription of admin", "Destination": "http://a.test/"}
+    fake = Fake({f"GET {address}": ok(subscription)})
+    said_no = run(fake, "subscriptions", "rm", "s7", stdin="n\n", terminal=True)
+    assert "Remove the subscription s7 (http://a.test/)? [y/N]" in said_no.err
+    assert not fake.sent("DELETE", address)
 
 
 def test_of_several_names_each_is_tried_and_each_failure_is_a_line():
