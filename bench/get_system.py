@@ -77,7 +77,7 @@ def main() -> None:
     report = Report("get_system")
     with serve(systems, HF_LOG_LEVEL=given.log_level) as service:
         url = service.url + service.members()[systems // 2]
-        size = len(httpx.get(url, headers=service.headers, trust_env=False).raise_for_status().content)
+        size = len(httpx.get(url, headers=service.headers, timeout=60, trust_env=False).raise_for_status().content)
         basic = {"Authorization": "Basic " + base64.b64encode(":".join(service.basic).encode()).decode()}
         api = service.process("hawkfish.api.wsgi:app")
         with bare(size) as (bare_url, bare_process):

@@ -185,6 +185,7 @@ def serve(systems: int = 0, **variables: str) -> Iterator[Service]:
             login = httpx.post(
                 f"{ready['url']}/redfish/v1/SessionService/Sessions",
                 json={"UserName": ready["username"], "Password": ready["password"]},
+                timeout=60,
                 trust_env=False,
             ).raise_for_status()
             yield Service(

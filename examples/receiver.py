@@ -8,6 +8,7 @@ It believes everybody: docs/how-to/events.md tells how to see that a delivery is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,4 +32,5 @@ class Receiver(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     host, _, port = sys.argv[1].rpartition(":")
-    ThreadingHTTPServer((host, int(port)), Receiver).serve_forever()
+    with contextlib.suppress(KeyboardInterrupt):
+        ThreadingHTTPServer((host, int(port)), Receiver).serve_forever()

@@ -226,4 +226,5 @@ class Application:
     def close(self) -> None:
         """Closes drivers and database; machines are not touched."""
         self.drivers.close()
+        self.audit.close()
         self.database.close()

@@ -108,6 +108,9 @@ class Settings:
     """Subscriptions that events are posted to at most."""
     event_streams: int = 5000
     """Streams of events that one process of the API has open at most."""
+    event_streams_per_account: int = 2000
+    """Streams of events that one process of the API has open at most for one account: a thousand listeners may all come back before
+    it is noticed that their old connections are lost, and still leave room for others."""
     events_allowed_networks: tuple[str, ...] = ()
     """Networks, such as 10.1.0.0/16, that the subscriptions of others than administrators may deliver to although they are
     of this machine or private. Link-local addresses and those of cloud metadata are refused whatever stands here."""
@@ -351,6 +354,7 @@ _LEAST: Mapping[str, float] = {
     "event_retry_seconds": 0.01,
     "event_subscriptions": 0,
     "event_streams": 0,
+    "event_streams_per_account": 0,
     "audit_retention_days": 0,
     "host_reserved_memory": 0,
     "pool_overcommit": 0.1,

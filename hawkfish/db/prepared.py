@@ -88,13 +88,11 @@ class _SqliteForm:
         self.text = str(compiled)
         names = compiled.positiontup or []
         defaults = compiled.params
-        self._parameters: list[tuple[str, Any, Callable[[Any], Any] | None]] = [
-            (
-                name,
-                defaults[name],
-                compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT),
-            )
-            for name in names
+        self._parameters: list[tuple[str, Any]] = [(name, defaults[name]) for name in names]
+        self._binders: list[tuple[int, Callable[[Any], Any]]] = [
+            (position, binder)
+            for position, name in enumerate(names)
+            if (binder := compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT)) is not None
         ]
         columns = list(statement.selected_columns if isinstance(statement, Select) else statement.exported_columns)
         self._shape: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024  made of columns
@@ -106,8 +104,11 @@ class _SqliteForm:
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values in the order of the text."""
-        values = ((parameters.get(name, default), convert) for name, default, convert in self._parameters)
-        return [value if convert is None else convert(value) for value, convert in values]
+        get = parameters.get
+        values = [get(name, default) for name, default in self._parameters]
+        for position, binder in self._binders:
+            values[position] = binder(values[position])
+        return values
 
     def row(self, values: Sequence[Any]) -> Any:
         """A row as SQLAlchemy would give it."""

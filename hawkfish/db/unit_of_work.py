@@ -36,26 +36,38 @@ from hawkfish.errors import NotFound, PreconditionFailed
 
 @contextmanager
 def unit_of_work(connection: Connection, signals: Signals) -> Iterator[UnitOfWork]:
-    """A unit of work in a transaction that the caller has begun and ends; the session costs next to nothing until it is used."""
-    with Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False) as session:
-        yield UnitOfWork(session, connection, signals)
+    """A unit of work in a transaction that the caller has begun and ends."""
+    uow = UnitOfWork(connection, signals)
+    try:
+        yield uow
+    finally:
+        uow.close()
 
 
 class UnitOfWork:
     """One transaction. Made by `Database.write()` and `Database.read()` only.
 
     Attributes:
-        session: The SQLAlchemy session; for repositories.
         connection: The session's connection, for statements that are run so often that the session's own work on them counts.
     """
 
-    def __init__(self, session: Session, connection: Connection, signals: Signals) -> None:
-        self.session = session
+    def __init__(self, connection: Connection, signals: Signals) -> None:
         self.connection = connection
         self._signals = signals
         self._before_commit: list[Callable[[], None]] = []
         self._after_commit: list[Callable[[], None]] = []
         self._channels: set[str] = set()
+
+    @cached_property
+    def session(self) -> Session:
+        """The SQLAlchemy session; for repositories. What needs none does not pay for one."""
+        return Session(self.connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+
+    def close(self) -> None:
+        """Gives back what the session holds, if one was needed; the transaction is the caller's."""
+        session: Session | None = self.__dict__.get("session")
+        if session is not None:
+            session.close()
 
     @cached_property
     def tasks(self) -> TaskRepository:

@@ -116,3 +116,24 @@ class AuditRecord:
     request_id: str | None = None
     project: str | None = None
     details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class StrangerRefusals:
+    """How often callers whom nobody knows were refused.
+
+    Attributes:
+        source: Where from: an address, or the network that counts as one.
+        verb: What they asked for.
+        subject: The account that they asked for, as `account:<id>`; empty where it is none.
+        count: How often.
+        began_at: When first.
+        ended_at: When last.
+    """
+
+    source: str
+    verb: str
+    subject: str
+    count: int
+    began_at: datetime
+    ended_at: datetime

@@ -86,6 +86,11 @@ class Event:
         return self.message_id.partition(".")[0]
 
     @property
+    def is_test(self) -> bool:
+        """Whether it is told only to see that it arrives, and has not happened."""
+        return bool(self.data.get("test"))
+
+    @property
     def type(self) -> str:
         """Its EventType, which old subscribers choose by."""
         return EVENT_TYPES.get(self.message_id.rpartition(".")[2], "Alert")

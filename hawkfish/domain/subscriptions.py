@@ -48,6 +48,9 @@ class DeliveryState(StrEnum):
 class Interest:
     """What a subscriber wants to hear of: all that is named must be met, and what is empty is met by everything.
 
+    Registries and messages are one choice: a message is wanted that is of one of the registries, or one of the messages
+    (Redfish: EventDestination 1.16, RegistryPrefixes and MessageIds).
+
     Attributes:
         registry_prefixes: Such as `ResourceEvent`.
         resource_types: Such as `ComputerSystem`.
@@ -74,13 +77,18 @@ class Interest:
             origin: Address of what it happened to.
         """
         return (
-            (not self.registry_prefixes or event.registry_prefix in self.registry_prefixes)
+            self._accepts_message(event)
             and (not self.resource_types or event.resource_type in self.resource_types)
-            and (not self.message_ids or unversioned(event.message_id) in map(unversioned, self.message_ids))
             and (not self.event_types or event.type in self.event_types)
             and (not self.severities or event.severity in self.severities)
             and (not self.origin_resources or self._accepts_origin(origin))
         )
+
+    def _accepts_message(self, event: Event) -> bool:
+        if not self.registry_prefixes and not self.message_ids:
+            return True
+        named = unversioned(event.message_id) in map(unversioned, self.message_ids)
+        return named or event.registry_prefix in self.registry_prefixes
 
     def _accepts_origin(self, origin: str | None) -> bool:
         if origin is None:
@@ -152,6 +160,7 @@ class Delivery:
         first: Place of the first event that was sent; see `Event.sequence`.
         last: Place of the last one.
         events: How many were sent.
+        event_ids: Their ids, as they were sent; none of a delivery that was made before they were written down.
         attempt: 1 for the first try of these events.
         redelivery: Whether somebody asked for it to be made again.
         status: The HTTP status of the answer; None where there was none.
@@ -171,6 +180,7 @@ class Delivery:
     status: int | None = None
     error: str | None = None
     milliseconds: int | None = None
+    event_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

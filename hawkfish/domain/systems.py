@@ -312,6 +312,19 @@ def _words(items: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What is recorded of a system as it was last seen: a part of `System`, under the same names."""
+
+    id: UUID
+    version: int
+    failure: str
+    power_state: PowerState | None
+    run_id: str | None
+    observed: MachineFacts | None
+    stale: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewDisk:
     """A disk that is asked for.
 

@@ -91,7 +91,10 @@ def _record(number: int, event: Event) -> dict[str, Any]:
 
 
 def event_id(event: Event) -> str:
-    """The EventId: the event's own, or that of the gap that it stands for."""
+    """The EventId: the event's own, that of the gap that it stands for, or what a test was given."""
+    given = event.data.get("record", {}).get("EventId")
+    if given is not None:
+        return str(given)
     return f"dropped-{event.data['first']}-{event.data['last']}" if "first" in event.data else str(event.id)
 
 

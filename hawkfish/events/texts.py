@@ -33,6 +33,9 @@ TASK_MESSAGES: dict[str, Message] = {
         "None.",
         1,
     ),
+    "TaskPaused": Message("The task with Id '%1' was paused.", "Warning", "None.", 1),
+    "TaskResumed": Message("The task with Id '%1' was resumed.", "OK", "None.", 1),
+    "TaskRemoved": Message("The task with Id '%1' was removed.", "Warning", "None.", 1),
     "TaskProgressChanged": Message(
         "The task with Id '%1' has changed to progress %2 percent complete.", "OK", "None.", 2
     ),

@@ -14,7 +14,7 @@ import structlog
 from hawkfish.config import Settings
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.db.repositories.accounts import Credentials, Lockout
-from hawkfish.domain.accounts import SYSTEM_ACTOR, Account, Actor, AuditOutcome, Privilege, Role
+from hawkfish.domain.accounts import SYSTEM_ACTOR, Account, Actor, Privilege, Role
 from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_CREATED, RESOURCE_REMOVED
 from hawkfish.errors import (
     ConfigurationError,
@@ -28,7 +28,7 @@ from hawkfish.errors import (
     PropertyError,
     PropertyNotInList,
 )
-from hawkfish.services.audit import AuditService, source_of, unknown_actor, utc_now
+from hawkfish.services.audit import AuditService, source_of, utc_now
 from hawkfish.services.passwords import (
     Passwords,
     VerifiedPasswords,
@@ -128,9 +128,7 @@ class AccountService:
         key, source = name_key(user_name), source_of(address)
         found, locked = self._look_up(user_name, key, source)
         if locked:
-            self._audit.refused(
-                None, "sessions.create", "", {"reason": "locked out"}, address=address, request_id=request_id
-            )
+            self._note_refusal("locked out", found, address, request_id)
             raise _not_authenticated()
         if found is not None and found.account.enabled:
             account = found.account
@@ -143,8 +141,29 @@ class AccountService:
         else:
             # As much work as for an account that is there. A disabled one is treated as one that is not.
             self._passwords.verify(None, password)
-        self._failed(found, key, source, unknown_actor(address, request_id))
+        locks = self._locks_out(found, key, source)
+        self._note_refusal("wrong name or password", found, address, request_id, locks=locks)
         raise _not_authenticated()
+
+    def _note_refusal(
+        self,
+        reason: str,
+        found: Credentials | None,
+        address: str | None,
+        request_id: str | None,
+        *,
+        locks: bool = False,
+    ) -> None:
+        # Of names that are no accounts there is no end; a lockout of one is a refusal as any other.
+        self._audit.refused_stranger(
+            "sessions.create",
+            "",
+            reason=reason,
+            address=address,
+            request_id=request_id,
+            account_id=None if found is None else found.account.id,
+            locks=locks and found is not None,
+        )
 
     def _look_up(self, user_name: str, key: str, source: str) -> tuple[Credentials | None, bool]:
         lockout = self._lockout()
@@ -164,30 +183,23 @@ class AccountService:
             if outdated:
                 uow.accounts.rehash(found.account.id, found.password_hash, fresh)
 
-    def _failed(self, found: Credentials | None, key: str, source: str, nobody: Actor) -> None:
-        subject = "" if found is None else _subject(found.account.id)
-        suppressed = self._audit.suppressed(nobody.address)
+    def _locks_out(self, found: Credentials | None, key: str, source: str) -> bool:
+        """Counts a failure; whether it locks the name out."""
+        if not self._lockout_threshold:
+            return False
         now = self._clock()
-
-        def write(uow: UnitOfWork) -> bool:
-            failures = 0
-            if self._lockout_threshold:
-                failures = uow.accounts.add_failure(key, source, now=now, expires_at=now + self._lockout_duration)
-            locked = bool(failures) and failures >= self._lockout_threshold
-            if suppressed is not None or locked:
-                details: dict[str, Any] = {"reason": "wrong name or password", "locked": locked}
-                if suppressed:
-                    details["suppressed"] = suppressed
-                self._audit.record(uow, nobody, "sessions.create", subject, AuditOutcome.DENIED, **details)
-            return locked
-
-        if self._database.run(write):
-            log.warning(
-                "accounts.locked_out",
-                account=None if found is None else str(found.account.id),
-                source=source,
-                seconds=self._lockout_duration.total_seconds(),
-            )
+        failures = self._database.run(
+            lambda uow: uow.accounts.add_failure(key, source, now=now, expires_at=now + self._lockout_duration)
+        )
+        if failures < self._lockout_threshold:
+            return False
+        log.warning(
+            "accounts.locked_out",
+            account=None if found is None else str(found.account.id),
+            source=source,
+            seconds=self._lockout_duration.total_seconds(),
+        )
+        return True
 
     def _lockout(self) -> Lockout:
         return Lockout(threshold=self._lockout_threshold, now=self._clock())

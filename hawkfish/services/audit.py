@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from hawkfish.config import Settings
 from hawkfish.db import Database, UnitOfWork
-from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord, Role
+from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord, Role, StrangerRefusals
 from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
 from hawkfish.errors import DatabaseUnavailable
 from hawkfish.services.authorization import Authorizer
+from hawkfish.services.strangers import SPAN, TOLD, Later, Strangers, in_a_moment
 
 log = structlog.get_logger(__name__)
 
+LOCKOUT = "sessions.lockout"
+"""Under which lockouts are counted: apart from the refusals before them, lest they be lost among those."""
 NOBODY = "(unknown)"
 """Stands for a name that no account bears: people type passwords where the name belongs."""
 
 DETAIL_KEYS = frozenset(
     {
+        "began",
         "bytes",
         "changed",
         "count",
         "drive",
         "driver",
         "enabled",
+        "ended",
         "host",
         "idempotent",
         "locked",
@@ -46,7 +52,6 @@ DETAIL_KEYS = frozenset(
         "sha256",
         "source",  # without what is behind `?`
         "status",
-        "suppressed",
         "target",
         "task",
         "user_name",
@@ -56,9 +61,6 @@ DETAIL_KEYS = frozenset(
 
 TEXT_LIMIT = 255
 PAGE_LIMIT = 1000
-REFUSALS_PER_WINDOW = 60
-WINDOW = timedelta(minutes=1)
-SOURCES_LIMIT = 4096
 
 
 def utc_now() -> datetime:
@@ -66,6 +68,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=1024)  # every request with Basic asks
 def source_of(address: str | None) -> str:
     """What counts as one source of requests: an address, or for IPv6 its /64, since a machine has all of one."""
     if address is None:
@@ -82,13 +85,27 @@ def source_of(address: str | None) -> str:
 
 
 class AuditService:
-    """Writes and reads the audit trail."""
+    """Writes and reads the audit trail.
 
-    def __init__(self, database: Database, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+    Args:
+        database: Where it is kept.
+        settings: How long.
+        clock: Tells the time.
+        later: Runs what is to be done in a moment.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        later: Later = in_a_moment,
+    ) -> None:
         self._database = database
         self._retention = timedelta(days=settings.audit_retention_days)
         self._clock = clock
-        self._throttle = _Throttle(clock)
+        self._strangers = Strangers(database, later)
         self.authorize = Authorizer(self.refused)
 
     def record(
@@ -143,53 +160,83 @@ class AuditService:
             "details": facts,
         }
 
-    def refused(
-        self,
-        actor: Actor | None,
-        verb: str,
-        subject: str,
-        details: Mapping[str, Any],
-        *,
-        address: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
+    def refused(self, actor: Actor, verb: str, subject: str, details: Mapping[str, Any]) -> None:
         """Writes that something was refused, in a transaction of its own; never call it inside another writing one.
 
-        Refusals of callers that nobody knows are written at most 60 times a minute per source, lest they fill the disk; the next
-        record tells how many were left out. The refusal stands even where the database cannot be written.
+        The refusal stands even where the database cannot be written.
 
         Args:
-            actor: Who was refused; None for a caller that is not known.
+            actor: Who was refused.
             verb: What was asked for.
             subject: What it was asked for, as `kind:id`.
             details: As in `record`.
-            address: Where the request came from, if there is no actor.
-            request_id: Id of the request, if there is no actor.
         """
-        facts = dict(details)
-        if actor is None:
-            suppressed = self.suppressed(address)
-            if suppressed is None:
-                return
-            facts.update({"suppressed": suppressed} if suppressed else {})
-            actor = unknown_actor(address, request_id)
-        try:
-            with self._database.write() as uow:
-                self.record(uow, actor, verb, subject, AuditOutcome.DENIED, **facts)
-        except DatabaseUnavailable as error:
-            log.error("audit.refusal_not_written", verb=verb, error=error.message)  # noqa: TRY400  no trace is needed
+        self._write(self._row(actor, verb, subject, AuditOutcome.DENIED, details))
+
+    def refused_stranger(
+        self,
+        verb: str,
+        subject: str,
+        *,
+        reason: str,
+        address: str | None,
+        request_id: str | None,
+        account_id: UUID | None = None,
+        locks: bool = False,
+    ) -> None:
+        """Writes that somebody was refused whom nobody knows; as `refused`.
+
+        The first refusals of a source leave a record each, and those that follow within the hour one together (`tell_refusals`), lest
+        a stranger fill the disk.
+
+        Args:
+            verb: What was asked for.
+            subject: What it was asked for; of an account its id is told instead.
+            reason: Why it was refused.
+            address: Where the request came from.
+            request_id: Id of the request.
+            account_id: The account that was asked for, if there is such a one.
+            locks: Whether that locks it out; lockouts are counted apart.
+        """
+        account = "" if account_id is None else f"account:{account_id}"
+        nobody = unknown_actor(address, request_id)
+        details = {"reason": reason, **({"locked": True} if locks else {})}
+        row = self._row(nobody, verb, account or subject, AuditOutcome.DENIED, details)
+        now, kind = row["at"], LOCKOUT if locks else verb
+        self._strangers.refused(StrangerRefusals(source_of(address), kind, account, 1, now, now), row)
+
+    def tell_refusals(self) -> int:
+        """Writes a record for each source of strangers, of what followed the refusals that were told; tells how many records."""
+        now = self._clock()
+
+        def write(uow: UnitOfWork) -> int:
+            found = [item for item in uow.audit.take_refusals(now, SPAN) if item.count > TOLD]
+            for item in found:
+                self.record(
+                    uow,
+                    unknown_actor(item.source, None),
+                    item.verb,
+                    item.subject,
+                    AuditOutcome.DENIED,
+                    reason=f"refused again, after the {TOLD} times that are told one by one",
+                    count=item.count - TOLD,
+                    began=item.began_at.isoformat(timespec="seconds"),
+                    ended=item.ended_at.isoformat(timespec="seconds"),
+                )
+            return len(found)
+
+        return self._database.run(write)
 
     def failed(self, actor: Actor, verb: str, subject: str, *, reason: str) -> None:
         """Writes that something was asked for by somebody who may, and could not be done; in a transaction of its own."""
+        self._write(self._row(actor, verb, subject, AuditOutcome.FAILED, {"reason": reason}))
+
+    def _write(self, row: Mapping[str, Any]) -> None:
         try:
             with self._database.write() as uow:
-                self.record(uow, actor, verb, subject, AuditOutcome.FAILED, reason=reason)
+                uow.audit.add(**row)
         except DatabaseUnavailable as error:
-            log.error("audit.refusal_not_written", verb=verb, error=error.message)  # noqa: TRY400  no trace is needed
-
-    def suppressed(self, address: str | None) -> int | None:
-        """How many refusals of this source were left out before the one to be written now; None to leave out this one too."""
-        return self._throttle.admit(source_of(address))
+            log.error("audit.refusal_not_written", verb=row["verb"], error=error.message)  # noqa: TRY400  no trace is needed
 
     def list(self, actor: Actor, limit: int = 100, before_id: int | None = None) -> list[AuditRecord]:
         """A page of records, newest first.
@@ -224,43 +271,15 @@ class AuditService:
         before = self._clock() - self._retention
         return self._database.run(lambda uow: uow.audit.purge(before))
 
+    def close(self) -> None:
+        """Writes the refusals that were gathered and not written yet."""
+        self._strangers.close()
+
 
 def unknown_actor(address: str | None, request_id: str | None, user_name: str = NOBODY) -> Actor:
     """Stands in the audit trail for a caller who has not proved to be anybody."""
     # The role is not used: an actor made here is written down and then forgotten.
     return Actor(user_name=user_name, role=Role.READ_ONLY, address=address, request_id=request_id)
-
-
-@dataclass(slots=True)
-class _Window:
-    began_at: datetime
-    written: int = 0
-    left_out: int = 0
-
-
-class _Throttle:
-    """Counts records per source and minute, in this process."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._windows: dict[str, _Window] = {}
-
-    def admit(self, source: str) -> int | None:
-        now = self._clock()
-        window = self._windows.get(source)
-        if window is None or now - window.began_at >= WINDOW:
-            left_out = 0 if window is None else window.left_out
-            for forgotten in list(self._windows)[: max(0, len(self._windows) + 1 - SOURCES_LIMIT)]:
-                self._windows.pop(forgotten, None)
-            self._windows[source] = _Window(now, written=1)
-            return left_out
-        if window.written >= REFUSALS_PER_WINDOW:
-            if not window.left_out:
-                log.warning("audit.refusals_left_out", source=source)
-            window.left_out += 1
-            return None
-        window.written += 1
-        return 0
 
 
 def _fact(key: str, value: Any) -> Any:

@@ -28,6 +28,7 @@ from hawkfish.domain.systems import System, SystemState
 from hawkfish.errors import Conflict, HawkFishError, PropertyNotInList, PropertyUnknown, SeveralErrors
 from hawkfish.services.access import Access
 from hawkfish.services.boot import refuse_menu_of_bios
+from hawkfish.services.preconditions import refuse_other_version
 from hawkfish.services.refusals import notes_refusals
 
 
@@ -66,11 +67,12 @@ class BiosService:
             refuse_unready(system)
             _refuse_unusable(system, attributes)
             values = _changed(system, attributes)
-            if values or expected_version is not None:
-                uow.systems.write(system_id, expected_version, **values)
             if values:
+                uow.systems.write(system_id, expected_version, **values)
                 uow.systems.tell(RESOURCE_CHANGED, system_id, actor=actor.user_name)
                 self._access.audit.record(uow, actor, "bios.update", subject, changed=sorted(attributes))
+            else:
+                refuse_other_version(system, expected_version)
 
         self._database.run(write)
 

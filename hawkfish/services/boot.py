@@ -24,8 +24,14 @@ from hawkfish.services.machines import machine_spec
 # --- what may be asked for ------------------------------------------------------------------------------------------
 
 
-def changed_boot(system: System, changes: SystemChanges) -> dict[str, Any]:
+def changed_boot(system: System, changes: SystemChanges, *, promised: bool = False) -> dict[str, Any]:
     """The columns of a system that a change of its boot writes.
+
+    Args:
+        system: The system.
+        changes: What is asked for.
+        promised: Whether a start that was accepted is to use up the override that is set: one that is asked for now is another,
+            for the start after it, though it may read the same.
 
     Raises:
         NotSupported: Its host cannot override the boot order.
@@ -36,7 +42,8 @@ def changed_boot(system: System, changes: SystemChanges) -> dict[str, Any]:
     boot = _changed_override(system.boot, changes)
     if boot.device is None and not changes.boot_device_given and changes.boot_enabled is not None:
         _refuse_override_of_nothing(system, changes.boot_enabled)
-    if boot != system.boot:
+    asked_again = changes.boot_device_given or changes.boot_enabled is not None
+    if boot != system.boot or (promised and asked_again):
         takes_effect = boot.enabled is not BootOverrideEnabled.DISABLED
         if takes_effect or changes.boot_device_given:
             _refuse_absent_device(replace(system, firmware=changes.firmware or system.firmware), boot.device)
@@ -198,6 +205,11 @@ def as_accepted(system: System, arguments: Mapping[str, Any]) -> System:
     return replace(
         system, firmware=Firmware(arguments["firmware"]), boot_order=tuple(arguments["boot_order"]), setup=setup
     )
+
+
+def as_present(system: System) -> System:
+    """The system with the firmware and the set-up that its machine has: others come with a start, and not before."""
+    return replace(system, firmware=system.present_firmware, setup=system.present_setup)
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor
 from hawkfish.domain.events import Event, EventSink
 from hawkfish.domain.messages import RESOURCE_REMOVED, RESOURCE_STATUS_CRITICAL
 from hawkfish.domain.subscriptions import Delivery, DeliveryState, RetryPolicy, Subscription, SubscriptionState
-from hawkfish.errors import HawkFishError, NotFound
-from hawkfish.events.payload import gap, origin_of, payload
+from hawkfish.errors import NotFound
+from hawkfish.events.payload import event_id, gap, origin_of, payload
 from hawkfish.services.audit import AuditService
 from hawkfish.services.events import View
 from hawkfish.services.surviving import surviving
@@ -133,16 +133,22 @@ class Deliveries:
             with self._database.read() as uow:
                 wanted = {item.id: item for item in uow.subscriptions.receivers()}
         for gone in self._couriers.keys() - wanted.keys():
-            self._couriers.pop(gone).stop()
+            self._couriers[gone].stop()
+        # One that is still delivering stays until it has ended, so that no other delivers the same beside it.
+        self._couriers = {identity: courier for identity, courier in self._couriers.items() if not courier.ended}
         for identity, subscription in wanted.items():
             courier = self._couriers.get(identity)
-            if courier is None or courier.ended:
+            if courier is None:
                 self._couriers[identity] = Courier(
-                    self._database, self._webhooks, self._audit, self._settings, subscription
+                    self._database, self._webhooks, self._audit, self._settings, subscription, on_end=self._look_again
                 )
             else:
                 courier.change(subscription)
         self._listen_if_needed()
+
+    def _look_again(self) -> None:
+        assert self._changes is not None  # noqa: S101  made before the thread
+        self._changes.poke()
 
     def _listen_if_needed(self) -> None:
         if self._couriers and self._listening is None:
@@ -194,12 +200,15 @@ class Courier:
         audit: AuditService,
         settings: DeliverySettings,
         subscription: Subscription,
+        *,
+        on_end: Callable[[], None],
     ) -> None:
         self._database = database
         self._webhooks = webhooks
         self._audit = audit
         self._settings = settings
         self._subscription = subscription
+        self._on_end = on_end
         self._again = True
         """Whether there may be deliveries to be made again."""
         self._place: EventSink | None = None
@@ -210,7 +219,7 @@ class Courier:
         self._newest = 0
         self._failures = 0
         self._due = 0.0
-        self._stopped = False
+        self._stopped = self._ended = False
         self._left_alone = False
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"deliveries-{subscription.id}", daemon=True)
@@ -220,8 +229,8 @@ class Courier:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended by itself, since the subscription did not want it any more."""
-        return not self._thread.is_alive()
+        """Whether it delivers nothing any more."""
+        return self._ended
 
     def change(self, subscription: Subscription) -> None:
         """Takes the subscription as it is now, and looks for deliveries to be made again."""
@@ -257,10 +266,10 @@ class Courier:
             if seconds > 0:
                 self._woken.wait(seconds)
                 self._woken.clear()
-        try:
+        with surviving(log, "some events will be looked at again", subscription=self._name):
             self._save()
-        except HawkFishError as error:
-            log.warning("some events will be looked at again", subscription=self._name, error=error.message)
+        self._ended = True
+        self._on_end()
 
     @property
     def _name(self) -> str:
@@ -271,6 +280,8 @@ class Courier:
         if self._place is None:
             self._place = self._saved = self._database.run(lambda uow: uow.events.open_sink(self._subscription.subject))
             self._scanned = self._place.sequence
+            with self._database.read() as uow:
+                self.wake(uow.events.newest())  # those who tell of new events may have done so before it was there
         self._scan()
         if self._again:
             self._again = False
@@ -393,6 +404,7 @@ class Courier:
             "first": told[0].sequence if told else 0,
             "last": told[-1].sequence if told else 0,
             "events": len(told),
+            "event_ids": [event_id(event) for event in told],
             "attempt": self._failures + 1,
             "state": DeliveryState.FAILED if outcome.error else DeliveryState.DELIVERED,
             "status": outcome.status,
@@ -450,14 +462,15 @@ class Courier:
         for delivery in asked:
             if self._stopped:
                 return
-            outcome, count = self._repeat(delivery)
+            outcome, told = self._repeat(delivery)
             state = DeliveryState.FAILED if outcome.error else DeliveryState.DELIVERED
 
             def write(uow: UnitOfWork, delivery: Delivery = delivery, outcome: Outcome = outcome) -> None:
                 uow.subscriptions.end_delivery(
                     delivery.id,
                     state=state,  # noqa: B023  it is run before the next one
-                    events=count,  # noqa: B023  as above
+                    events=len(told),  # noqa: B023  as above
+                    event_ids=[event_id(event) for event in told],  # noqa: B023  as above
                     status=outcome.status,
                     error=outcome.error,
                     milliseconds=outcome.milliseconds,
@@ -465,7 +478,7 @@ class Courier:
 
             self._database.run(write)
 
-    def _repeat(self, delivery: Delivery) -> tuple[Outcome, int]:
+    def _repeat(self, delivery: Delivery) -> tuple[Outcome, list[Event]]:
         told: list[Event] = []
         with self._database.read() as uow:
             wants, owner = self._wants(uow), self._owner(uow)
@@ -474,8 +487,9 @@ class Courier:
                 told += [event for event in some if wants(event) and (event.sequence or 0) <= delivery.last]
                 at = some[-1].sequence or 0
         if not told or owner is None:
-            return Outcome(error="its events are not kept any more, or may not be seen any more"), 0
-        return self._post(told[: BATCH + 1], owner), len(told)
+            return Outcome(error="its events are not kept any more, or may not be seen any more"), []
+        told = told[: BATCH + 1]
+        return self._post(told, owner), told
 
     # --- its place -----------------------------------------------------------------------------------------------
 

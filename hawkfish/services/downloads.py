@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import ssl
@@ -43,8 +44,11 @@ MOST_REDIRECTS = 5
 ATTEMPTS = 4
 """Tries in a row that bring nothing new."""
 CONNECT_SECONDS = 10.0
+TALK_SECONDS = 0.5
+"""So much longer than it may be silent may a server talk without giving anything of the file, such as that it works on it."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_URL = 4096
+LONGEST_VALIDATOR = 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d*/(\d+|\*)")
@@ -74,18 +78,38 @@ class Validators:
 
     @classmethod
     def of(cls, response: httpx.Response) -> Validators:
-        """Those of an answer."""
-        return cls(etag=response.headers.get("ETag"), last_modified=response.headers.get("Last-Modified"))
+        """Those of an answer; what cannot be sent back, or would not be taken, counts as not said."""
+
+        def said(name: str) -> str | None:
+            value = response.headers.get(name)
+            return value if value is not None and value.isascii() and len(value) <= LONGEST_VALIDATOR else None
+
+        date = said("Last-Modified")
+        # A file of this very second may become another before it is over (RFC 9110, 8.8.2.2).
+        return cls(etag=said("ETag"), last_modified=None if date == response.headers.get("Date") else date)
 
     def conditions(self) -> dict[str, str]:
-        """Headers that ask for the file only if it is another by now."""
-        given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in given.items() if value is not None}
+        """Headers that ask for the file only if it is another by now.
+
+        A date is no such condition: many servers take it for "if there is a newer one", and one of an older date, which has taken
+        the place of a newer one, is another as well.
+        """
+        return {} if self.etag is None else {"If-None-Match": self.etag}
+
+    def are_told_by(self, response: httpx.Response) -> bool:
+        """Whether an answer says that the file is the same, which one with a date alone does by giving it."""
+        by_date = response.status_code == httpx.codes.OK and self.etag is None and self.last_modified is not None
+        return response.status_code == httpx.codes.NOT_MODIFIED or (by_date and Validators.of(response) == self)
 
     @property
     def for_range(self) -> str | None:
         """What makes sure that a part belongs to the same file; a weak ETag does not."""
         return self.etag if self.etag is not None and not self.etag.startswith("W/") else self.last_modified
+
+    def deny(self, others: Validators) -> bool:
+        """Whether both say the same of a file, and not the same thing."""
+        pairs = ((self.etag, others.etag), (self.last_modified, others.last_modified))
+        return any(mine != other for mine, other in pairs if mine is not None and other is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,28 +263,37 @@ class Downloader:
         headers = {"Accept-Encoding": "identity", **({} if known is None else known.conditions())}
         if file.size and file.validators.for_range is not None:
             headers |= {"Range": f"bytes={file.size}-", "If-Range": file.validators.for_range}
-        timeout = httpx.Timeout(self._limits.stall_seconds, connect=min(CONNECT_SECONDS, self._limits.stall_seconds))
+        stall = self._limits.stall_seconds
+        timeout = httpx.Timeout(stall, connect=min(CONNECT_SECONDS, stall))
+        patience = min(CONNECT_SECONDS, stall) + stall + TALK_SECONDS
         try:
             # Proxies of the environment would do the connecting, and so the checking of addresses.
             with (
                 httpx.Client(verify=context, timeout=timeout, trust_env=False) as client,
-                _answer(client, url, headers, login, failures, connection) as response,
+                _answer(client, url, headers, login, failures, connection, patience) as response,
             ):
-                if response.status_code == httpx.codes.NOT_MODIFIED and known is not None:
+                if known is not None and known.are_told_by(response):
                     return None
                 self._begin(url, response, file)
-                self._receive(url, response, file, tell)
+                self._receive(url, response, file, tell, connection)
         except httpx.ReadTimeout as error:
             raise _Broken(f"the server sent nothing for {self._limits.stall_seconds:g} s") from error
         except httpx.TransportError as error:
+            if connection.late:
+                raise self._given_up(url) from error
             if is_untrusted(error):
                 raise _failed(url, reason_of(error)) from error
             raise _Broken(reason_of(error)) from error
+        if connection.late:
+            raise self._given_up(url)
         if connection.unwanted:  # what looks like the end of a file without a length was our own doing
             raise _Broken("nobody wants it any more")
         if file.total is not None and file.size != file.total:
             raise _Broken(f"the server ended the file after {file.size} of {file.total} bytes")
         return file.finish()
+
+    def _given_up(self, url: str) -> DownloadFailed:
+        return _failed(url, f"the server talks, and gave nothing of the file for {self._limits.stall_seconds:g} s")
 
     def _begin(self, url: str, response: httpx.Response, file: _Target) -> None:
         """Judges the head of an answer, and sets the file to where its body belongs."""
@@ -268,7 +301,7 @@ class Downloader:
         if status in _TRY_AGAIN:
             raise _Broken(f"the server answers {status} {response.reason_phrase}".rstrip())
         part = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if status == httpx.codes.PARTIAL_CONTENT and part is not None and int(part[1]) == file.size:
+        if status == httpx.codes.PARTIAL_CONTENT and part is not None and self._goes_on(part, response, file):
             start = file.size
         elif status == httpx.codes.OK:
             start = 0
@@ -286,13 +319,21 @@ class Downloader:
         if start == 0:
             file.restart(Validators.of(response), total)
 
-    def _receive(self, url: str, response: httpx.Response, file: _Target, tell: Tell) -> None:
+    @staticmethod
+    def _goes_on(part: re.Match[str], response: httpx.Response, file: _Target) -> bool:
+        """Whether a part of a file belongs behind what is there: not every server knows `If-Range`."""
+        is_same_length = file.total is None or part[2] in {"*", str(file.total)}
+        return int(part[1]) == file.size and is_same_length and not file.validators.deny(Validators.of(response))
+
+    def _receive(self, url: str, response: httpx.Response, file: _Target, tell: Tell, connection: Connection) -> None:
         window_end, window_size = time.monotonic() + self._limits.stall_seconds, file.size
         for piece in response.iter_raw():
+            connection.await_within(math.inf)  # what we do with it takes its time
             if file.size + len(piece) > self._limits.most_bytes:
                 raise _failed(url, f"it has more than {self._limits.most_bytes} bytes, which is the most that is taken")
             tell(file.size + len(piece), file.total)
             file.write(piece)
+            connection.await_within(self._limits.stall_seconds + TALK_SECONDS)
             if (now := time.monotonic()) >= window_end:
                 rate = (file.size - window_size) / self._limits.stall_seconds
                 if rate < self._limits.least_rate:
@@ -321,6 +362,7 @@ def _answer(  # noqa: PLR0917  one request has no defaults
     login: Login | None,
     turn: int,
     connection: Connection,
+    seconds: float,
 ) -> Iterator[httpx.Response]:
     """The answer at the end of all redirections, each of whose addresses is checked like the first."""
     url = httpx.URL(given)
@@ -332,6 +374,7 @@ def _answer(  # noqa: PLR0917  one request has no defaults
         trusted = (url.scheme, url.host, port_of(url)) == first
         told = {"Authorization": login.header} if login is not None and trusted else {}
         request = build_request(client, "GET", url, address, headers={**headers, **told}, connection=connection)
+        connection.await_within(seconds)
         response = client.send(request, stream=True)
         try:
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:

@@ -24,7 +24,7 @@ from hawkfish.services.access import Access
 from hawkfish.services.downloads import check_url, shown_url, url_key
 from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.media_cache import MediaCache, copies_at
-from hawkfish.services.media_order import COPY, EJECT, FETCH, INSERT, insertions_nobody_sees
+from hawkfish.services.media_order import COPY, EJECT, FETCH, INSERT, insertions_nobody_sees, line_of_media
 from hawkfish.services.refusals import notes_refusals
 from hawkfish.services.secret_box import SecretBox
 from hawkfish.services.system_creation import subject_of
@@ -101,7 +101,7 @@ class MediaService:
         check_url(request.image, property_path="Image")
 
         def write(uow: UnitOfWork) -> Accepted:
-            uow.serialize_on([f"virtual-media:{system_id}"])
+            uow.serialize_on([line_of_media(system_id)])
             view = self._changeable(uow, system_id, drive_id)
             media = view.media
             verify = media.verify_certificate if request.verify_certificate is None else request.verify_certificate
@@ -197,7 +197,7 @@ class MediaService:
         self._access.authorize(actor, "media.eject", subject_of(system_id))
 
         def write(uow: UnitOfWork) -> Accepted:
-            uow.serialize_on([f"virtual-media:{system_id}"])
+            uow.serialize_on([line_of_media(system_id)])
             view = self._changeable(uow, system_id, drive_id)
             media, system = view.media, view.system
             if not view.in_flight and not view.inserted and media.held is None:
@@ -242,7 +242,7 @@ class MediaService:
         self._access.authorize(actor, "media.update", subject_of(system_id))
 
         def write(uow: UnitOfWork) -> None:
-            uow.serialize_on([f"virtual-media:{system_id}"])
+            uow.serialize_on([line_of_media(system_id)])
             view = self._changeable(uow, system_id, drive_id)
             uow.media.write_drive(view.media, expected_version, verify_certificate=verify_certificate)
             self._record(uow, actor, "media.update", view, None, changed=["VerifyCertificate"])

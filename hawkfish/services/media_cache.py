@@ -25,7 +25,10 @@ MEDIA = "media"
 SECTOR_BYTES = 2048
 FIRST_SECTOR = 16
 SECTORS = 64
+RUN_OUT_SECTORS = 150
+"""What copies of real discs may lack at the end."""
 _CD = frozenset({b"CD001", b"NSR02", b"NSR03"})  # ECMA-119 8.1.2 (ISO 9660); ECMA-167 3/9.1 (UDF)
+_PRIMARY = b"\x01CD001"
 _BOOT_SECTOR = b"\x55\xaa"
 _LOOKS = {
     b"QFI\xfb": "a qcow2 image",
@@ -157,7 +160,7 @@ def check_digest(digest: str | None, wanted: str | None, url: str) -> None:
 
 
 def judge_medium(path: Path, shown: str, kind: DriveKind) -> int:
-    """Refuses what is no medium for a drive; gives its size in bytes.
+    """Refuses what is no medium for a drive, or is not all of one; gives its size in bytes.
 
     Args:
         path: The file.
@@ -165,14 +168,22 @@ def judge_medium(path: Path, shown: str, kind: DriveKind) -> int:
         kind: What it is for: a USB stick may also hold what begins as a disk does (partitions, or a boot sector of FAT).
 
     Raises:
-        ImageRefused: It is empty, or something else.
+        ImageRefused: It is empty, cut off, or something else.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
         head = file.read(512)
         file.seek(FIRST_SECTOR * SECTOR_BYTES)
-        marks = {file.read(SECTOR_BYTES)[1:6] for _ in range(SECTORS)}
+        sectors = [file.read(SECTOR_BYTES) for _ in range(SECTORS)]
+    volume = max(map(_volume_bytes, sectors))
+    if size + RUN_OUT_SECTORS * SECTOR_BYTES < volume:
+        raise ImageRefused(
+            f"{shown} is cut off: it has {size} bytes, and says of itself that it has {volume}. Insert it again once its server has "
+            "it whole.",
+            reason="cut off",
+        )
+    marks = {sector[1:6] for sector in sectors}
     is_disk = head[510:512] == _BOOT_SECTOR and not head.startswith(tuple(_LOOKS))
     if marks & _CD or (kind is DriveKind.USB and is_disk):
         return size
@@ -181,6 +192,14 @@ def judge_medium(path: Path, shown: str, kind: DriveKind) -> int:
     forms = "ISO 9660 or UDF" if kind is DriveKind.CD else "a raw image of a disk, ISO 9660 or UDF"
     hint = "Give the address of an ISO file." if kind is DriveKind.CD else "Give the address of an .img or ISO file."
     raise ImageRefused(f"{shown} is {what} ({forms}): {looks}. {hint}", reason=what)
+
+
+def _volume_bytes(sector: bytes) -> int:
+    """The size that an ISO 9660 volume says it has (ECMA-119 8.4.8, 8.4.12); 0 where a sector says nothing of the kind."""
+    if not sector.startswith(_PRIMARY) or len(sector) < SECTOR_BYTES:
+        return 0
+    blocks, backwards = int.from_bytes(sector[80:84], "little"), int.from_bytes(sector[84:88], "big")
+    return blocks * int.from_bytes(sector[128:130], "little") if blocks == backwards else 0
 
 
 def _looks_like(head: bytes) -> str:

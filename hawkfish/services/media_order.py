@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
-from hawkfish.domain.systems import System
+from hawkfish.domain.media import drives_of
+from hawkfish.domain.systems import BootOverrideEnabled, System
 from hawkfish.domain.tasks import Task, TaskState
 from hawkfish.errors import Conflict
 
@@ -21,10 +22,42 @@ RAISES_POWER = (POWER_ON, RESTART)
 """The kinds of task that start a machine, which finds in its drives what was accepted before."""
 
 
+def line_of_media(system_id: UUID) -> str:
+    """What is held (`UnitOfWork.serialize_on`) by whoever accepts a change of a system's media, or a start that is to find them."""
+    return f"virtual-media:{system_id}"
+
+
 def media_ahead(uow: UnitOfWork, system_id: UUID) -> list[Task]:
     """The changes of media that are accepted for a system and not done: the last one of each drive."""
     last = {task.arguments["drive_id"]: task for task in uow.tasks.ahead([f"system:{system_id}"], CHANGES)}
     return list(last.values())
+
+
+def media_missed(uow: UnitOfWork, system: System) -> list[Task]:
+    """The changes of media that have failed, that were the last of a drive to boot from, and that no start has told of yet.
+
+    Clients that take the acceptance of an insertion for done never hear of its failure: they would have the machine boot from
+    something else, such as the disk that they were about to write anew.
+    """
+    device = None if system.boot.enabled is BootOverrideEnabled.DISABLED else system.boot.device
+    drives = {drive.id for drive in drives_of(system) if device is not None and drive.kind.value == device.value}
+    if not drives:
+        return []
+    subject = f"system:{system.id}"
+    # Not those of a system that had this UUID before.
+    own = [task for task in uow.tasks.of_kinds(subject, CHANGES) if _is_younger(task, system)]
+    last = {task.arguments["drive_id"]: task for task in own}
+    failed = [last[drive] for drive in sorted(drives & last.keys()) if last[drive].state is TaskState.FAILED]
+    return [change for change in failed if not _is_told(uow, subject, change)]
+
+
+def _is_younger(task: Task, system: System) -> bool:
+    return system.created_at is None or task.created_at >= system.created_at
+
+
+def _is_told(uow: UnitOfWork, subject: str, change: Task) -> bool:
+    starts = uow.tasks.of_kinds(subject, RAISES_POWER, after=change.number)
+    return any(start.state is TaskState.FAILED and change.id in start.arguments.get("media", ()) for start in starts)
 
 
 def insertions_nobody_sees(uow: UnitOfWork, system_id: UUID, drive_id: str) -> list[Task]:

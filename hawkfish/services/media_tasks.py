@@ -19,11 +19,11 @@ from hawkfish.domain.messages import MEDIA_EJECTED, MEDIA_INSERTED
 from hawkfish.domain.storage import ConnectionInfo
 from hawkfish.domain.systems import System
 from hawkfish.domain.tasks import Task, TaskError, TaskState
-from hawkfish.errors import BackendError, NotFound, NotSupported
+from hawkfish.errors import BackendError, Conflict, NotFound, NotSupported
 from hawkfish.plugins.compute import SupportsMedia
 from hawkfish.plugins.control import OperationControl
 from hawkfish.services.access import Access
-from hawkfish.services.boot import has_drives_of
+from hawkfish.services.boot import as_present, has_drives_of
 from hawkfish.services.downloads import Downloader, Login, shown_url
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
@@ -250,13 +250,18 @@ class MediaTasks:
         """The content that the task before this one has brought.
 
         Raises:
+            Conflict: It was cancelled. That takes back no insertion which waits for it: as a cancelled one, it would not be missed
+                by a start that was accepted after it.
             HawkFishError: It failed; this is why.
         """
         source = self._source(ctx)
         with self._database.read() as uow:
             before = None if ctx.task.after_id is None else uow.tasks.find(ctx.task.after_id)
-        if before is not None and before.state is not TaskState.COMPLETED:
-            raise (before.error or TaskError.of(NotFound("It was cancelled.", kind="Task", id=before.id))).revive()
+        if before is not None and before.state is TaskState.CANCELLED:
+            why = "It was cancelled." if before.error is None else before.error.message
+            raise Conflict(f"{before.title}: {why} Ask again.", kind="Task", id=before.id)
+        if before is not None and before.error is not None:
+            raise before.error.revive()
         result: Mapping[str, Any] = {} if before is None else before.results[step]
         digest = result.get("digest") or source.digest
         if digest is None:
@@ -290,7 +295,7 @@ class MediaTasks:
         if not has_drives_of(system, machine):
             ctx.check()
             stamp = MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
-            driver.define_machine(machine_spec(system, self._drivers, stamp))
+            driver.define_machine(machine_spec(as_present(system), self._drivers, stamp))
         return {"digest": digest}
 
     def _insert(self, ctx: StepContext) -> Result:

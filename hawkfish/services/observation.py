@@ -16,7 +16,7 @@ from hawkfish import metrics
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
 from hawkfish.domain.machines import MachineEventKind, MachineObservation
-from hawkfish.domain.systems import System
+from hawkfish.domain.systems import Sight, System
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
 from hawkfish.plugins.compute import offered_capabilities
 from hawkfish.services.drivers import DriverPool
@@ -96,21 +96,19 @@ class Observer:
         """
         seen = {system_id: (version, machines.get(system_id)) for system_id, version in versions.items()}
         unsettled = [system_id for system_id, sight in seen.items() if self._settled.get(system_id) != sight]
+        agreed: set[UUID] = set()
         systems: list[System] = []
         if unsettled:
             with self._database.read() as uow:
-                systems = uow.systems.of_ids(unsettled)
-        # What was changed since its version was read is newer than what was seen, and is looked at in the next sweep.
-        news = [
-            (system, seen[system.id][1])
-            for system in systems
-            if system.version == versions[system.id] and _is_news(system, seen[system.id][1])
-        ]
-        changing = {system.id for system, _ in news}
-        agreed = {system.id for system in systems if system.version == versions[system.id]} - changing
+                # What was changed since its version was read is newer than what was seen, and is looked at in the next sweep.
+                recorded = [one for one in uow.systems.sights(unsettled) if one.version == versions[one.id]]
+                changing = {one.id for one in recorded if _is_news(one, seen[one.id][1])}
+                agreed = {one.id for one in recorded} - changing
+                systems = uow.systems.of_ids(changing) if changing else []
         kept = seen.keys() - set(unsettled)
         self._settled = {system_id: seen[system_id] for system_id in kept | agreed}
-        return news
+        # PostgreSQL may show a record that was changed after its sight was read.
+        return [(system, seen[system.id][1]) for system in systems if system.version == versions[system.id]]
 
     def _record(self, host: Host, facts: HostFacts, news: Sequence[tuple[System, MachineObservation | None]]) -> None:
         settled = host.state is HostState.UP and host.facts == facts
@@ -203,7 +201,7 @@ class Observer:
             uow.host_watches.require(self._watch)
 
 
-def _is_news(system: System, machine: MachineObservation | None) -> bool:
+def _is_news(system: System | Sight, machine: MachineObservation | None) -> bool:
     """Whether what was seen differs from what is recorded; while power is on its way, what is shown is no record of it."""
     if system.stale or bool(system.failure) is not (machine is None):
         return True

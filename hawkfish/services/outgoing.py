@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import math
 import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +39,8 @@ FORBIDDEN = tuple(
         "fd20:ce::254/128",
     )
 )
+PRIVATE = tuple(ipaddress.ip_network(item) for item in ("fec0::/10", "64:ff9b:1::/48"))
+"""Networks that `ipaddress` takes for global: site-local addresses (RFC 3879), and NAT64 of one's own (RFC 8215)."""
 _EMBEDDING = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in an IPv6 one
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -83,7 +87,8 @@ def is_forbidden(address: str) -> bool:
 
 def is_internal(address: str) -> bool:
     """Whether an address is of this machine or of a private network: one that the world does not reach."""
-    return not plain_address(address).is_global
+    ip = plain_address(address)
+    return not ip.is_global or any(ip in network for network in PRIVATE)
 
 
 def addresses_of(host: str, port: int, refusal: Callable[[str], str | None]) -> list[str]:
@@ -132,7 +137,10 @@ def build_request(
 
 def names_a_server(url: httpx.URL) -> bool:
     """Whether the host of a URL can be a name or an address; httpx takes what is neither and encodes it, such as "[" as %5B."""
-    return _SERVER.fullmatch(url.raw_host) is not None
+    try:
+        return _SERVER.fullmatch(url.raw_host) is not None and bool(url.host)
+    except UnicodeError:  # it begins as an encoded name (xn--) and is none
+        return False
 
 
 def port_of(url: httpx.URL) -> int:
@@ -188,12 +196,18 @@ def _context(
 
 
 class Connection:
-    """A connection that is closed under its user when `check` raises: nobody waits for a silent server."""
+    """A connection that is closed under its user when `check` raises, or what is awaited is late: nobody waits for ever.
+
+    Attributes:
+        unwanted: Whether it was closed so.
+        late: Whether that was since what was awaited did not come.
+    """
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check
+        self._due = math.inf
         self._ended = threading.Event()
-        self.unwanted = False
+        self.unwanted = self.late = False
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._watcher = threading.Thread(target=self._watch, name="connection-watch", daemon=True)
@@ -206,6 +220,10 @@ class Connection:
         self._ended.set()
         self._watcher.join()
 
+    def await_within(self, seconds: float) -> None:
+        """Says by when something is to come that its user can use; one that talks without saying anything is not silent."""
+        self._due = time.monotonic() + seconds
+
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Hears from httpcore what it does, and so of each new socket, before and after TLS."""
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
@@ -216,13 +234,19 @@ class Connection:
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
-            try:
-                self._check()
-            except Exception:  # noqa: BLE001  whatever it is, the user meets it again by its own call
+            late = time.monotonic() > self._due
+            if late or self._is_unwanted():
                 with self._lock:
-                    self.unwanted = True
+                    self.late, self.unwanted = late, True
                     self._shut_down()
                 return
+
+    def _is_unwanted(self) -> bool:
+        try:
+            self._check()
+        except Exception:  # noqa: BLE001  whatever it is, the user meets it again by its own call
+            return True
+        return False
 
     def _shut_down(self) -> None:
         if self._socket is not None:
@@ -246,4 +270,5 @@ def reason_of(error: httpx.TransportError) -> str:
         return f"its certificate is not trusted ({why}){advice}"
     if isinstance(error, httpx.ConnectTimeout):
         return "the server does not answer"
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)  # the number of an error of the system, whose words follow
     return {"": type(error).__name__}.get(text, text)[:SHOWN_LENGTH].rstrip(".")

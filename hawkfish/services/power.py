@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,9 @@ from hawkfish.services.media_order import (
     POWER_ON,
     RAISES_POWER,
     RESTART,
+    line_of_media,
     media_ahead,
+    media_missed,
     refuse_without_media,
     wait_for_media,
 )
@@ -55,6 +58,7 @@ from hawkfish.tasks import Step, StepContext, TaskKind
 
 POLL_SECONDS = 0.25
 ASK_AGAIN_SECONDS = 5.0
+ACCEPTANCE = timedelta(minutes=5)  # longer than any transaction lasts
 OVERTAKEN_MARGIN = 5.0  # seconds that a task is given to end after the last call of its driver has
 
 SHUT_DOWN, FORCE_OFF, POWER_OFF, SIGNAL = (
@@ -132,10 +136,13 @@ class PowerVerbs:
         self._access.authorize(actor, "systems.reset", f"system:{system_id}")
 
         def write(uow: UnitOfWork) -> Accepted:
+            uow.serialize_on([line_of_media(system_id)])
             system = uow.systems.get(system_id)
             _refuse(system, reset_type)
             kind = _kind(system, reset_type)
             media = media_ahead(uow, system_id) if kind in RAISES_POWER else []
+            starts = kind == RESTART or (kind == POWER_ON and system.power_state is not PowerState.ON)
+            missed = media_missed(uow, system) if starts else []
             task = self._access.queue.submit(
                 uow,
                 kind,
@@ -147,7 +154,7 @@ class PowerVerbs:
                     "reset_type": reset_type,
                     "applies_setup": system.awaits_start,
                     **boot_arguments(system),
-                    "media": [change.id for change in media],
+                    "media": [change.id for change in (*missed, *media)],
                 },
                 locks=[f"system:{system_id}"],
                 limits=_limits(kind, reset_type, system, self._access.settings),
@@ -155,7 +162,7 @@ class PowerVerbs:
                 cancels=RAISES_POWER if kind == FORCE_OFF else (),
                 **(wait_for_media(uow, self._access.settings.media_wait) if media else {}),
             )
-            if kind in TRANSITIONS and not task.ended and (_changes(system, kind) or _overtakes(uow, task)):
+            if kind in TRANSITIONS and not task.ended and _is_to_be_shown(uow, system, task):
                 uow.systems.begin_transition(system, TRANSITIONS[kind], task)
             self._access.audit.record(
                 uow, actor, "systems.reset", f"system:{system_id}", reset_type=reset_type, task=task.id
@@ -202,8 +209,14 @@ def _limits(kind: str, reset_type: ResetType, system: System, settings: Settings
     return (there, *start_limits(system, settings.host_starts)) if kind in RAISES_POWER else (there,)
 
 
+def _is_to_be_shown(uow: UnitOfWork, system: System, task: Task) -> bool:
+    """Whether power is shown to be on its way until the end of this task."""
+    cuts_off_shutdown = task.kind == FORCE_OFF and system.power_state is PowerState.POWERING_OFF  # done when this is
+    return _changes(system, task.kind) or cuts_off_shutdown or _overtakes(uow, task)
+
+
 def _changes(system: System, kind: str) -> bool:
-    """Whether the power state that is shown will change, so that it is shown to be on its way."""
+    """Whether the power state that is shown will change."""
     rises = TRANSITIONS[kind] is PowerState.POWERING_ON
     return rises != (system.power_state in {PowerState.ON, PowerState.POWERING_ON})
 
@@ -225,9 +238,10 @@ class PowerTasks:
 
     def kinds(self) -> tuple[TaskKind, ...]:
         """What a worker registers."""
+        look = Step(name="look", run=self._look, needed=_must_know_its_run)
         return (
-            self._kind(POWER_ON, self._power_on, before=(Step(name="look", run=self._look, needed=_uses_up_boot),)),
-            self._kind(RESTART, self._restart),
+            self._kind(POWER_ON, self._power_on, before=(look,)),
+            self._kind(RESTART, self._restart, before=(look,)),
             self._kind(SHUT_DOWN, self._shut_down),
             self._kind(FORCE_OFF, self._force_off, lane=TaskLane.URGENT),
             self._kind(POWER_OFF, self._force_off),
@@ -280,7 +294,13 @@ class PowerTasks:
         boot = boot_from_json(ctx.arguments["boot"])
         if boot.enabled is BootOverrideEnabled.ONCE:
             with self._database.read() as uow:
-                ended = uow.tasks.search(subject=ctx.task.subject, ended_since=ctx.task.created_at)
+                # One may also have ended while this one was being accepted, which read the override a moment before; those of a
+                # system that had this UUID before are no matter.
+                since = ctx.task.created_at - ACCEPTANCE
+                made_at = uow.systems.get(UUID(ctx.arguments["system_id"])).created_at
+                ended = uow.tasks.search(
+                    subject=ctx.task.subject, ended_since=since if made_at is None else max(since, made_at)
+                )
             if any(_has_used(task, ctx.task) for task in ended):
                 return BootOverride()
         return boot
@@ -303,8 +323,9 @@ class PowerTasks:
         ran_before, now = machine.run_id, machine
         if machine.power_state is PowerState.OFF:
             self._define(ctx, system, driver, machine)
-        # A start that was interrupted may have left it paused; starting it again ends that start, and leaves other pauses be.
-        if machine.power_state in {PowerState.OFF, PowerState.PAUSED}:
+        # A start that was interrupted may have left it paused, or marked as if it were on its way; starting it again ends that
+        # start, and leaves other pauses be.
+        if machine.power_state in {PowerState.OFF, PowerState.PAUSED} or _is_taken_over(ctx):
             try:
                 now = start_machine(driver, system, boot)
             except BackendError:
@@ -328,6 +349,10 @@ class PowerTasks:
             raise machine_gone(system, "restart")
         reset_type = ResetType(ctx.arguments["reset_type"])
         boot = self._accepted_boot(ctx)
+        looked = ctx.results.get("look")
+        if looked is not None and machine.run_id not in {None, looked["run_id"]}:
+            # It has restarted already, before its worker died; what may be left to do is the end of that start.
+            return Acted(boot=boot, machine=start_machine(driver, system, boot))
         if machine.power_state is not PowerState.OFF:
             plain = (
                 boot.enabled is BootOverrideEnabled.DISABLED
@@ -431,9 +456,18 @@ class PowerTasks:
         return Acted()
 
 
-def _uses_up_boot(task: Task) -> bool:
-    """Whether a start ends the override that it was accepted with, so that it must be known which run has begun with it."""
-    return bool(task.arguments["boot"][0] == BootOverrideEnabled.ONCE)
+def _must_know_its_run(task: Task) -> bool:
+    """Whether it must be known which run a start has begun: it ends the override that it was accepted with, or asks a guest to end.
+
+    Whoever goes on after a crash would use the override twice, or ask the guest that has only just begun to boot.
+    """
+    once = task.arguments["boot"][0] == BootOverrideEnabled.ONCE
+    return bool(once or task.arguments["reset_type"] == ResetType.GRACEFUL_RESTART)
+
+
+def _is_taken_over(ctx: StepContext) -> bool:
+    """Whether another worker may have begun this step."""
+    return ctx.epoch > 1
 
 
 def machine_gone(system: System, operation: str) -> MachineNotFound:
@@ -444,6 +478,13 @@ def machine_gone(system: System, operation: str) -> MachineNotFound:
         operation=operation,
         host=system.host_name,
         machine=str(system.id),
+    )
+
+
+def uses_up(task: Task, boot: BootOverride) -> bool:
+    """Whether a task is a start that was accepted with this `Once`."""
+    return boot.enabled is BootOverrideEnabled.ONCE and (
+        task.kind in RAISES_POWER and task.arguments["boot"] == boot_to_json(boot)
     )
 
 
@@ -474,6 +515,9 @@ def _end(uow: UnitOfWork, task: Task, failure: str = "") -> None:
     system = uow.systems.find(system_id) if _applies_setup(task) else None
     if system is not None:
         found = AppliedSetup(firmware=system.present_firmware, setup=system.present_setup)
+        wanted = as_accepted(system, task.arguments)
+        if not failure and found != AppliedSetup(firmware=wanted.firmware, setup=wanted.setup):
+            return  # it ran already, and was not started: what was asked for still waits for a start
         applied = None if failure else asdict(found)
         uow.systems.write(system_id, setup_applied_at=uow.now(), setup_applied=applied, setup_failure=failure)
 

@@ -13,6 +13,7 @@ from hawkfish.domain.systems import System
 from hawkfish.errors import NotFound
 from hawkfish.services.access import Access
 from hawkfish.services.bios import refuse_unready
+from hawkfish.services.preconditions import refuse_other_version
 from hawkfish.services.refusals import notes_refusals
 
 
@@ -85,9 +86,9 @@ class SecureBootService:
         setup: FirmwareSetup,
         expected_version: int | None,
     ) -> None:
-        changed = setup != system.setup
-        if changed or expected_version is not None:
-            uow.systems.write(system.id, expected_version, **({"setup": asdict(setup)} if changed else {}))
-        if changed:
-            uow.systems.tell(RESOURCE_CHANGED, system.id, actor=actor.user_name)
-            self._access.audit.record(uow, actor, verb, f"system:{system.id}", enabled=setup.secure_boot)
+        if setup == system.setup:
+            refuse_other_version(system, expected_version)
+            return
+        uow.systems.write(system.id, expected_version, setup=asdict(setup))
+        uow.systems.tell(RESOURCE_CHANGED, system.id, actor=actor.user_name)
+        self._access.audit.record(uow, actor, verb, f"system:{system.id}", enabled=setup.secure_boot)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +44,8 @@ KEEP_SECONDS = 10.0
 VIEW_SECONDS = 2.0
 """How old what an account may see may be."""
 TROUBLE_SECONDS = 1.0
+BUSY_SECONDS = 30
+"""After which one may ask again for a stream that there was no room for."""
 
 
 class Outside(Protocol):
@@ -92,6 +94,8 @@ class StreamService:
         self._outside = outside
         self._listener = str(uuid4())
         self._open: dict[UUID, Stream] = {}
+        self._places: Counter[UUID | None] = Counter()
+        """How many are open or being opened, by account."""
         self._closed: list[UUID] = []
         self._views: Mapping[UUID, View] = {}
         self._viewed_at = 0.0
@@ -111,14 +115,40 @@ class StreamService:
             after: The place behind which it begins; None for now.
 
         Raises:
-            ServiceBusy: The process has as many streams as it may have.
+            ServiceBusy: The process has as many streams as it may have, of all accounts or of this one.
         """
         self._access.authorize(actor, "events.listen", "events")
-        most = self._access.settings.event_streams
-        if len(self._open) >= most:
-            raise ServiceBusy(
-                f"{most} streams of events are open, which is the most (HF_EVENT_STREAMS); close one.", retry_after=30
-            )
+        self._take_place(actor)
+        try:
+            return self._opened(actor, wants, after)
+        except BaseException:
+            with self._news:
+                self._leave_place(actor.account_id)
+            raise
+
+    def _take_place(self, actor: Actor) -> None:
+        settings = self._access.settings
+        with self._news:
+            if self._places.total() >= settings.event_streams:
+                raise ServiceBusy(
+                    f"{settings.event_streams} streams of events are open, which is the most (HF_EVENT_STREAMS); close one.",
+                    retry_after=BUSY_SECONDS,
+                )
+            most = settings.event_streams_per_account
+            if self._places[actor.account_id] >= most:
+                raise ServiceBusy(
+                    f"{actor.user_name} has {most} streams of events open, which is the most for one account "
+                    "(HF_EVENT_STREAMS_PER_ACCOUNT); close one.",
+                    retry_after=BUSY_SECONDS,
+                )
+            self._places[actor.account_id] += 1
+
+    def _leave_place(self, account_id: UUID | None) -> None:
+        self._places[account_id] -= 1
+        if not self._places[account_id]:
+            del self._places[account_id]
+
+    def _opened(self, actor: Actor, wants: Callable[[Event], bool], after: int | None) -> Stream:
         made = Subscription(
             id=uuid4(),
             type=SubscriptionType.STREAM,
@@ -133,9 +163,9 @@ class StreamService:
         stream = Stream(self, made, actor, wants, begin)
         with self._news:
             self._views = {**self._views, **({} if actor.account_id is None else {actor.account_id: View(actor)})}
-            if not self._open:
+            if not self._open:  # else the reader goes on where it is: the others would lose what it passed over
                 self._kept.clear()
-            self._newest = max(self._newest, newest) if self._open else newest
+                self._newest = newest
             self._open[made.id] = stream
             if self._signal is None:
                 self._signal = self._database.subscribe(PLACED_CHANNEL)
@@ -147,6 +177,7 @@ class StreamService:
         with self._news:
             if self._open.pop(stream.id, None) is None:
                 return
+            self._leave_place(stream.account_id)
             self._closed.append(stream.id)
             if self._signal is not None:
                 self._signal.poke()
@@ -160,11 +191,12 @@ class StreamService:
         while True:
             seconds = TROUBLE_SECONDS
             with surviving(log, "events cannot be read for streams; it is tried again"):
-                self._look()
+                self._forget_closed()
+                more = self._look()
                 if time.monotonic() - kept_at >= KEEP_SECONDS:
                     kept_at = time.monotonic()
                     self._keep()
-                seconds = KEEP_SECONDS
+                seconds = 0.0 if more else KEEP_SECONDS
             with self._news:
                 signal = self._signal
                 if not self._open and not self._closed and signal is not None:
@@ -174,24 +206,24 @@ class StreamService:
             if signal is not None and signal.wait(seconds):
                 time.sleep(GATHER_SECONDS)
 
-    def _look(self) -> None:
-        self._forget_closed()
-        while self._open:
-            events: list[Event] = self._outside(self._after, self._newest)
-            if not events:
-                return
-            if time.monotonic() - self._viewed_at > VIEW_SECONDS:
-                self._views = self._outside(self._see)
-                self._viewed_at = time.monotonic()
-            gone = {event.subject for event in events if event.message_id == RESOURCE_REMOVED.id}
-            with self._news:
-                if events[0].sequence != self._newest + 1:
-                    self._kept.clear()  # what is kept has no gaps
-                self._kept.extend(Told(event) for event in events)
-                self._newest = events[-1].sequence or self._newest
-                for stream in [item for item in self._open.values() if item.subject in gone]:
-                    stream.end()
-                self._news.notify_all()
+    def _look(self) -> bool:
+        """Tells the next events; whether there may be more. It does not go on by itself, since there may be some without end."""
+        events: list[Event] = self._outside(self._after, self._newest) if self._open else []
+        if not events:
+            return False
+        if time.monotonic() - self._viewed_at > VIEW_SECONDS:
+            self._views = self._outside(self._see)
+            self._viewed_at = time.monotonic()
+        gone = {event.subject for event in events if event.message_id == RESOURCE_REMOVED.id and not event.is_test}
+        with self._news:
+            if events[0].sequence != self._newest + 1:
+                self._kept.clear()  # what is kept has no gaps
+            self._kept.extend(Told(event) for event in events)
+            self._newest = events[-1].sequence or self._newest
+            for stream in [item for item in self._open.values() if item.subject in gone]:
+                stream.end()
+            self._news.notify_all()
+        return len(events) == READ_AT_ONCE
 
     def _after(self, place: int) -> list[Event]:
         with self._database.read() as uow:
@@ -204,10 +236,11 @@ class StreamService:
         return {account.id: View(_actor(account)) for account in accounts if account.enabled}
 
     def _forget_closed(self) -> None:
-        with self._news:
-            closed, self._closed = self._closed, []
+        closed = list(self._closed)
         if closed:
             self._outside(self._database.run, lambda uow: uow.subscriptions.close_streams(closed))
+            with self._news:
+                del self._closed[: len(closed)]  # not before: `_keep` would hold open what could not be deleted
 
     def _keep(self) -> None:
         """Says that the streams are open; those that somebody deleted, or whose account is gone, are ended."""
@@ -271,7 +304,7 @@ class Stream:
         self.place = place
         self.ended = False
         self._service = service
-        self._account_id = actor.account_id
+        self.account_id = actor.account_id
         self._wants = wants
 
     def end(self) -> None:
@@ -285,7 +318,7 @@ class Stream:
 
     def may_listen(self, views: Mapping[UUID, View]) -> bool:
         """Whether its account may still log in."""
-        return self._account_id in views
+        return self.account_id in views
 
     def opening(self) -> bytes:
         """What it begins with: that it is open, and from where on it tells."""
@@ -309,7 +342,7 @@ class Stream:
         self._service.wait(self, seconds)
         if self.ended:
             return None
-        view = self._service.view(self._account_id)
+        view = self._service.view(self.account_id)
         if view is None:
             return None
         return b"".join(self._frames(self._skip_what_is_too_old(), view))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from hawkfish.db import UnitOfWork
@@ -31,6 +31,8 @@ from hawkfish.services.machines import disk_spec, machine_spec_with
 from hawkfish.services.placement import PLACEMENT, no_room, place, read_candidates
 from hawkfish.services.system_creation import CreationVerbs, needs_of, new_system, random_mac_address, subject_of
 from hawkfish.tasks import Step, StepContext, TaskKind
+
+Item = TypeVar("Item")
 
 KIND = "system.create-batch"
 BATCHES_AT_ONCE = 2  # on a host: one is recorded while the machines of the other are made
@@ -165,15 +167,19 @@ class SystemBatchTasks:
         with self._database.read() as uow:
             return uow.systems.of_ids(_ids(ctx.task))
 
+    def _disks(self, ctx: StepContext) -> list[SystemDisk]:
+        with self._database.read() as uow:
+            return uow.system_batches.disks(_ids(ctx.task))
+
     def _make_disks(self, ctx: StepContext) -> None:
-        systems = self._systems(ctx)
-        ctx.progress(message=f"Making the disks of {len(systems)} systems")
-        for done, some in _pieces(systems):
-            ctx.progress(percent=done * 50 // len(systems))
-            for pool_id, disks in _disks_by_pool(some).items():
+        disks = self._disks(ctx)
+        ctx.progress(message=f"Making the disks of {len(_ids(ctx.task))} systems")
+        for done, some in _pieces(disks):
+            ctx.progress(percent=done * 50 // len(disks))
+            for pool_id, alike in _by_pool(some).items():
                 ctx.check()
                 specs = [
-                    VolumeSpec(name=d.volume_name, capacity_bytes=d.capacity_bytes, format=d.format) for d in disks
+                    VolumeSpec(name=d.volume_name, capacity_bytes=d.capacity_bytes, format=d.format) for d in alike
                 ]
                 with self._drivers.pool(pool_id, _host_id(ctx.task)) as (pool, host):
                     if isinstance(pool, SupportsBulk):
@@ -185,7 +191,7 @@ class SystemBatchTasks:
                         self._drivers.pool_gets_on(pool_id, host.id)
 
     def _delete_disks(self, ctx: StepContext) -> None:
-        for pool_id, disks in _disks_by_pool(self._systems(ctx)).items():
+        for pool_id, disks in _by_pool(self._disks(ctx)).items():
             with self._drivers.pool(pool_id, _host_id(ctx.task)) as (pool, host):
                 for disk in disks:
                     ctx.check()
@@ -234,7 +240,7 @@ class SystemBatchTasks:
     def _connect(self, ctx: StepContext, systems: Sequence[System]) -> dict[str, ConnectionInfo]:
         """How their disks are reached, by the names of the volumes, which are unique."""
         found: dict[str, ConnectionInfo] = {}
-        for pool_id, disks in _disks_by_pool(systems).items():
+        for pool_id, disks in _by_pool([disk for system in systems for disk in system.disks]).items():
             ctx.check()
             names = [disk.volume_name for disk in disks]
             with self._drivers.pool(pool_id, _host_id(ctx.task)) as (pool, host):
@@ -264,17 +270,16 @@ class SystemBatchTasks:
             uow.systems.write(system_id, observed=facts)
 
 
-def _pieces(systems: Sequence[System]) -> Iterator[tuple[int, Sequence[System]]]:
+def _pieces(items: Sequence[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
     """As many as a call of a driver takes at most, and how many came before them."""
-    for start in range(0, len(systems), AT_ONCE):
-        yield start, systems[start : start + AT_ONCE]
+    for start in range(0, len(items), AT_ONCE):
+        yield start, items[start : start + AT_ONCE]
 
 
-def _disks_by_pool(systems: Sequence[System]) -> dict[UUID, list[SystemDisk]]:
+def _by_pool(disks: Sequence[SystemDisk]) -> dict[UUID, list[SystemDisk]]:
     found: dict[UUID, list[SystemDisk]] = {}
-    for system in systems:
-        for disk in system.disks:
-            found.setdefault(disk.pool_id, []).append(disk)
+    for disk in disks:
+        found.setdefault(disk.pool_id, []).append(disk)
     return found
 
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.hosts import Host, HostFacts
+from hawkfish.domain.logs import SystemLog
 from hawkfish.domain.machines import Bridge, Firmware, NamedNetwork, NetworkAttachment, UserMode
 from hawkfish.domain.placement import Candidate, DiskNeed, Placement, PlacementRequest, PlacementStrategy
 from hawkfish.domain.storage import VolumeFormat
@@ -103,6 +104,9 @@ class CreationVerbs:
             )
             uow.systems.add(system, created_by=actor.user_name)
             record_use(uow, system.id, new)
+            if new.id is not None:  # a system that had this UUID before has left its records
+                for log in SystemLog:
+                    uow.logs.clear(system.id, log)
             self._access.audit.record(
                 uow, actor, "systems.create", subject_of(system.id), name=system.name, host=host.name, task=task.id
             )

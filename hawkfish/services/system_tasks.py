@@ -26,7 +26,7 @@ from hawkfish.domain.systems import ResetType, System, SystemState
 from hawkfish.domain.tasks import Task, TaskError
 from hawkfish.errors import ForeignObject
 from hawkfish.services.access import Access
-from hawkfish.services.boot import boot_arguments
+from hawkfish.services.boot import as_present, boot_arguments
 from hawkfish.services.drivers import DriverPool
 from hawkfish.services.failures import tell_failure
 from hawkfish.services.image_disks import ImageDisks
@@ -201,7 +201,8 @@ class SystemTasks:
         if driver.find_machine(system.id) is None:
             # Whoever took it away may have started it elsewhere: a definition anew could give its disks a second writer.
             raise machine_gone(system, "change")
-        spec = machine_spec(_changed(system, ctx.arguments["values"]), self._drivers, self._stamp(ctx))
+        wanted = _changed(as_present(system), ctx.arguments["values"])
+        spec = machine_spec(wanted, self._drivers, self._stamp(ctx))
         ctx.check()
         driver.define_machine(spec)
 
@@ -209,7 +210,7 @@ class SystemTasks:
         system = self._system(ctx)
         driver = self._drivers.driver(system.host_id)
         if driver.find_machine(system.id) is not None:
-            spec = machine_spec(system, self._drivers, self._stamp(ctx))
+            spec = machine_spec(as_present(system), self._drivers, self._stamp(ctx))
             ctx.check()
             driver.define_machine(spec)
 

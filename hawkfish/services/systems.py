@@ -12,7 +12,7 @@ from hawkfish.domain.machines import PowerState
 from hawkfish.domain.messages import RESOURCE_CHANGED
 from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
 from hawkfish.domain.systems import System, SystemChanges, SystemState
-from hawkfish.errors import Conflict, NotSupported, PreconditionFailed, PropertyOutOfRange
+from hawkfish.errors import Conflict, NotSupported, PropertyOutOfRange
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
 from hawkfish.services.boot import changed_boot
@@ -20,7 +20,8 @@ from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.media_order import CHANGES, RAISES_POWER
 from hawkfish.services.pictures import PictureVerbs
 from hawkfish.services.placement import PLACEMENT, read_candidates, size_shortages
-from hawkfish.services.power import PowerVerbs
+from hawkfish.services.power import PowerVerbs, uses_up
+from hawkfish.services.preconditions import refuse_other_version
 from hawkfish.services.refusals import notes_refusals
 from hawkfish.services.system_batches import BatchCreationVerbs
 from hawkfish.services.system_creation import subject_of
@@ -94,14 +95,15 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
         self._access.authorize(actor, "systems.update", subject_of(system_id))
 
         def write(uow: UnitOfWork) -> Accepted:
-            uow.serialize_on([PLACEMENT])
+            # Its firmware is changed with its BIOS, too, and not every boot goes with every firmware.
+            uow.serialize_on([PLACEMENT, subject_of(system_id)])
+            # Looked at first: a start that ends in between shows by then that it has used up its override.
+            ahead = uow.tasks.search(subject=subject_of(system_id), ended=False)
             system = uow.systems.get(system_id)
             _refuse_unready(system, "changed")
-            values = _record_values(system, changes)
+            values = _record_values(system, changes, promised=any(uses_up(task, system.boot) for task in ahead))
             # A change that is still on its way would undo what looks like no change now.
-            waiting = any(
-                task.kind == "system.update" for task in uow.tasks.search(subject=subject_of(system_id), ended=False)
-            )
+            waiting = any(task.kind == "system.update" for task in ahead)
             hardware = {
                 name: value
                 for name, value in (("vcpus", changes.vcpus), ("memory_mib", changes.memory_mib))
@@ -110,12 +112,7 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
             _refuse_too_large(uow, system, hardware)
             changed = sorted([*values, *hardware])
             if not changed:
-                if expected_version not in {None, system.version}:
-                    raise PreconditionFailed(
-                        f"The system {system.name} was changed by another; read it again.",
-                        kind="ComputerSystem",
-                        id=str(system_id),
-                    )
+                refuse_other_version(system, expected_version)
                 return Accepted(system_id)
             uow.systems.write(system_id, expected_version, **values)
             if values:
@@ -226,8 +223,8 @@ def _refuse_unready(system: System, done: str) -> None:
     )
 
 
-def _record_values(system: System, changes: SystemChanges) -> dict[str, Any]:
-    """The columns that change at once."""
+def _record_values(system: System, changes: SystemChanges, *, promised: bool) -> dict[str, Any]:
+    """The columns that change at once; `promised` is as `changed_boot` has it."""
     values: dict[str, Any] = {
         name: value
         for name in ("description", "asset_tag")
@@ -235,7 +232,7 @@ def _record_values(system: System, changes: SystemChanges) -> dict[str, Any]:
     }
     if changes.labels is not None and dict(changes.labels) != dict(system.labels):
         values["labels"] = dict(changes.labels)
-    return values | changed_boot(system, changes)
+    return values | changed_boot(system, changes, promised=promised)
 
 
 def _refuse_too_large(uow: UnitOfWork, system: System, hardware: Mapping[str, int]) -> None:

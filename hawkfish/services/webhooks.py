@@ -7,11 +7,13 @@ and only 2xx counts. The signature is that of Standard Webhooks, for which there
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -111,11 +113,17 @@ class Webhooks:
                 Connection(check) as connection,
                 httpx.Client(verify=context, timeout=timeout, trust_env=False) as client,
             ):
-                request = build_request(
-                    client, "POST", url, addresses[0], headers=headers, connection=connection, content=content
-                )
+
+                def send(address: str) -> httpx.Response:
+                    if connection.unwanted:
+                        raise httpx.ConnectTimeout("no time is left")
+                    request = build_request(
+                        client, "POST", url, address, headers=headers, connection=connection, content=content
+                    )
+                    return client.send(request, stream=True)
+
                 try:
-                    response = client.send(request, stream=True)
+                    response = _first_answer(send, addresses)
                 except httpx.TransportError as error:
                     late = connection.unwanted or isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout))
                     return None, f"the receiver took more than {self._seconds:g} s" if late else reason_of(error)
@@ -145,6 +153,15 @@ class Webhooks:
         now = int(time.time())
         signed = sign(self._box.open(subscription.sealed_secret), identity, now, content)
         return {"webhook-id": identity, "webhook-timestamp": str(now), "webhook-signature": signed}
+
+
+def _first_answer(send: Callable[[str], httpx.Response], addresses: Sequence[str]) -> httpx.Response:
+    """The answer of the first address that takes a connection: receivers often listen at one of those that their name has."""
+    *others, last = addresses
+    for address in others:
+        with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
+            return send(address)
+    return send(last)
 
 
 def _complaint(response: httpx.Response) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, TypeVar
 
 import structlog
@@ -107,7 +108,6 @@ class StepContext:
         error: While undoing, why.
         percent: How far the task is, in per cent; written with whatever is written next.
         message: What it does, for people; written with whatever is written next, and at once by `progress`.
-        log: A logger that bears task and step.
     """
 
     def __init__(
@@ -132,8 +132,12 @@ class StepContext:
         self.message: str | None = None
         self._written = (0.0, "")
         self._told_percent = task.percent
-        self.log = structlog.get_logger("hawkfish.tasks").bind(
-            task=task.id, kind=task.kind, step=step, epoch=task.epoch
+
+    @cached_property
+    def log(self) -> Any:
+        """A logger that bears task and step."""
+        return structlog.get_logger("hawkfish.tasks").bind(
+            task=self.task.id, kind=self.task.kind, step=self.step, epoch=self.task.epoch
         )
 
     @property

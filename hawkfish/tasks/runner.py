@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from hawkfish.tasks.context import Wishes
 from hawkfish.tasks.execution import FIRST_BACKOFF_SECONDS, Execution
 from hawkfish.tasks.kinds import TaskRegistry
 from hawkfish.tasks.queue import TaskQueue
+from hawkfish.tasks.threads import Threads
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +122,7 @@ class Runner:
         self._on_lost = on_lost
         self._on_entered = on_entered
         self._queue = TaskQueue(database, registry)
+        self._threads = Threads(kept=self._settings.threads)
         self._presence: Presence = presence_for(database)
         self._running: dict[str, _Running] = {}
         self._running_lock = threading.Lock()
@@ -157,6 +160,7 @@ class Runner:
                 if subscription.wait(self._pause()) and len(self._running) > 1:
                     stop.wait(GATHER_SECONDS)
             clean = self._drain()
+        self._threads.close()
         self._ended.set()
         for helper in helpers:
             helper.join()
@@ -267,9 +271,7 @@ class Runner:
             )
             with self._running_lock:
                 self._running[task.id] = _Running(task, wishes)
-            threading.Thread(
-                target=self._execute, args=(task, wishes, subscription), name=f"task-{task.number}", daemon=True
-            ).start()
+            self._threads.start(f"task-{task.number}", partial(self._execute, task, wishes, subscription))
         return count, len(claimed)
 
     def _execute(self, task: Task, wishes: Wishes, subscription: Subscription) -> None:

@@ -23,7 +23,7 @@ from hawkfish.errors import Aborted, AlreadyExists, ForeignObject, HawkFishError
 from hawkfish.plugins.compute import HostStorage, SupportsBulkVolumes
 from hawkfish.plugins.control import OperationControl
 from hawkfish.testing.volume_machine import VolumeMachine, Volumes, run_machine
-from hawkfish.testing.volumes import MIB, PoolFixtures, empty_qcow2, random_bytes
+from hawkfish.testing.volumes import MIB, PoolFixtures, assert_content, empty_qcow2, random_bytes
 
 NewStorage = Callable[[], HostStorage]
 HOSTILE_NAMES = ["../escape", "a/b", ".", "..", "", "/etc/passwd", "line\nfeed", "nul\0byte", "-rf", "x" * 300]
@@ -183,7 +183,7 @@ class HostStorageContract(PoolFixtures):
         storage.create_volume(pool, VolumeSpec(name="bytes", capacity_bytes=3 * MIB, format=VolumeFormat.RAW))
         done: list[int] = []
         storage.upload_volume(pool, "bytes", io.BytesIO(content), len(content), OperationControl(progress=done.append))
-        assert b"".join(storage.download_volume(pool, "bytes")) == content
+        assert_content(b"".join(storage.download_volume(pool, "bytes")), content)
         assert done == sorted(done)
         assert done[-1] == len(content)
         assert _found(storage, pool, "bytes").capacity_bytes == 3 * MIB
@@ -194,7 +194,7 @@ class HostStorageContract(PoolFixtures):
         storage.upload_volume(pool, "image", io.BytesIO(image), len(image))
         found = _found(storage, pool, "image")
         assert (found.format, found.capacity_bytes) == (VolumeFormat.QCOW2, 64 * MIB)
-        assert b"".join(storage.download_volume(pool, "image"))[: len(image)] == image
+        assert_content(b"".join(storage.download_volume(pool, "image"))[: len(image)], image)
 
     def test_a_content_that_ends_early_is_an_error(self, storage: HostStorage, pool: str) -> None:
         storage.create_volume(pool, VolumeSpec(name="short", capacity_bytes=MIB, format=VolumeFormat.RAW))
@@ -210,7 +210,7 @@ class HostStorageContract(PoolFixtures):
             copy = storage.clone_volume(pool, "source", spec)
             assert (copy.name, copy.capacity_bytes, copy.format) == ("copy", 2 * MIB, VolumeFormat.RAW)
         storage.delete_volume(pool, "source")
-        assert b"".join(storage.download_volume(pool, "copy")) == content + bytes(MIB)
+        assert_content(b"".join(storage.download_volume(pool, "copy")), content + bytes(MIB))
 
     @pytest.mark.parametrize("kind", [VolumeFormat.RAW, VolumeFormat.QCOW2])
     def test_a_clone_and_its_source_grow_apart(self, storage: HostStorage, pool: str, kind: VolumeFormat) -> None:

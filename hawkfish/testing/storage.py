@@ -39,7 +39,7 @@ from hawkfish.plugins.storage import (
 )
 from hawkfish.testing.gates import needs_pool
 from hawkfish.testing.volume_machine import VolumeMachine, Volumes, run_machine
-from hawkfish.testing.volumes import MIB, empty_qcow2, random_bytes
+from hawkfish.testing.volumes import MIB, assert_content, empty_qcow2, random_bytes
 
 Capability = PoolCapability
 NewPool = Callable[[], StoragePool]
@@ -197,7 +197,7 @@ class StoragePoolContract:
             pool.create(pool_host, replace(spec, format=kind))
             done: list[int] = []
             pool.upload(pool_host, spec.name, io.BytesIO(content), len(content), OperationControl(progress=done.append))
-            assert b"".join(pool.download(pool_host, spec.name))[: len(content)] == content
+            assert_content(b"".join(pool.download(pool_host, spec.name))[: len(content)], content)
             assert done[-1] == len(content)
             pool.delete(pool_host, spec.name)
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from hawkfish.domain.storage import VolumeFacts, VolumeFormat, VolumeSpec
 from hawkfish.errors import AlreadyExists, HawkFishError
-from hawkfish.testing.volumes import MIB, random_bytes
+from hawkfish.testing.volumes import MIB, assert_content, random_bytes
 
 NAMES = ("one", "two", "a.b-c_d+e")
 NAME = st.sampled_from(NAMES)
@@ -216,7 +216,7 @@ class VolumeMachine(RuleBasedStateMachine):
         """Every byte is as it was written, or zero."""
         for name, known in self.expected.items():
             if known.content is not None:
-                assert self.volumes.read(name) == known.content
+                assert_content(self.volumes.read(name), known.content)
 
     @rule()
     def restart(self) -> None:

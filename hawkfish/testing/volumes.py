@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from bisect import bisect
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -25,6 +26,21 @@ def empty_qcow2(virtual_bytes: int) -> bytes:
     stream = io.BytesIO()
     write_empty_qcow2(stream, virtual_bytes)
     return stream.getvalue()
+
+
+def assert_content(read: bytes, written: bytes) -> None:
+    """Fails unless both are the same, and says where they first differ.
+
+    A plain `assert read == written` would have pytest explain the difference, which takes minutes where the contents are
+    large and CI is set.
+
+    Raises:
+        AssertionError: They differ.
+    """
+    if read != written:
+        # A part that is the same is a prefix, so that the first difference is found in a few comparisons.
+        same = bisect(range(min(len(read), len(written))), False, key=lambda at: read[: at + 1] != written[: at + 1])
+        raise AssertionError(f"{len(read)} bytes read, {len(written)} written; they differ from byte {same} on")
 
 
 class PoolFixtures:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
-from gevent import Timeout
+from gevent import GreenletExit, Timeout
 from geventwebsocket.handler import WebSocketHandler
 from gunicorn.workers.ggevent import PyWSGIServer
 
@@ -18,6 +18,7 @@ IDLE_SECONDS = 75.0
 """Between two requests of one connection."""
 BODY_SECONDS = 30.0
 """For a body of JSON, and for each mebibyte of an image that is uploaded."""
+EXPECTATION = "100-continue"
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
@@ -66,11 +67,15 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no
         """
         try:
             with Timeout(HEAD_SECONDS):
-                return bool(super().read_request(raw_requestline))
+                is_read = bool(super().read_request(raw_requestline))
         except HTTPException as error:
             raise ValueError(str(error)) from error
         except Timeout:
             raise ValueError(f"The headers took more than {HEAD_SECONDS:.0f} seconds.") from None
+        if is_read and self.headers.get("Expect", "").lower() == EXPECTATION:
+            # gevent knows it in small letters only, and Java's client waits for it.
+            self.headers.replace_header("Expect", EXPECTATION)
+        return is_read
 
     def run_application(self) -> None:
         """Has the application answer, at once where the client speaks of no other protocol."""
@@ -79,16 +84,28 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # geventwebsocket has no
         else:
             super(WebSocketHandler, self).run_application()
 
+    def handle_error(self, kind: type[BaseException], error: Any, trace: Any) -> None:
+        """Answers what went wrong, unless this process ends: clients ask again where nothing was answered, and not after 500."""
+        if issubclass(kind, GreenletExit):
+            self.close_connection = True
+        else:
+            super().handle_error(kind, error, trace)
+
     def log_request(self) -> None:
         """Writes nothing: the application has written its line, with more in it."""
 
     def get_environ(self) -> dict[str, Any]:
         """What the application is given."""
         environ: dict[str, Any] = super().get_environ()
+        if not self.server.started:  # this process ends soon; the client goes on with another one
+            environ["HTTP_CONNECTION"], self.close_connection = "close", True
         body = TimedReader(self)
         self.wsgi_input.rfile = body
-        if environ["wsgi.input"] is self.rfile:  # the client speaks of an upgrade
-            environ["wsgi.input"] = body
+        if environ["wsgi.input"] is self.rfile:
+            # Somebody speaks of an upgrade, and is given the bare connection. It is one only with a WebSocket: proxies that are
+            # set up for these say so with every request, whose body still ends where its headers say.
+            is_websocket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+            environ["wsgi.input"] = body if is_websocket else self.wsgi_input
         return environ
 
 

@@ -110,6 +110,7 @@ def _tidy(application: Application, stop: threading.Event) -> None:
     while not stop.is_set():
         with surviving(log, "tidying up failed; it is tried again"):
             application.sessions.purge()
+            application.audit.tell_refusals()
             application.audit.purge()
             application.events.prune()
             application.subscriptions.purge()

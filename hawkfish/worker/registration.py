@@ -109,8 +109,17 @@ def register(application: Application, wanted: WantedHost) -> None:
             "choose another name.",
             setting="host",
         )
+    _pass_on_warnings(application, wanted.name)
     if wanted.systems:
         _make_systems(application, wanted)
+
+
+def _pass_on_warnings(application: Application, name: str) -> None:
+    """Says what an administrator should know of a host, such as that its guests are emulated: before somebody waits for them."""
+    for host in application.hosts.list(SYSTEM_ACTOR):
+        if host.name == name and host.facts is not None:
+            for warning in host.facts.warnings:
+                log.warning("host.warning", host=name, warning=warning)
 
 
 def _make_systems(application: Application, wanted: WantedHost) -> None:

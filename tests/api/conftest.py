@@ -22,7 +22,9 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         url = server.url(server.create())
     data_dir: Path = tmp_path_factory.mktemp("api")
     # Locked-out sources are another test's matter; here one address fails on purpose, again and again.
-    with installation(data_dir, url, lockout_threshold=0, sync_wait_ms=5000, graceful_timeout=8, tls=False) as running:
+    with installation(
+        data_dir, url, lockout_threshold=0, sync_wait_ms=60_000, graceful_timeout=8, tls=False
+    ) as running:
         yield running
 
 
@@ -55,5 +57,5 @@ def tls_url(served: Path) -> Iterator[str]:
 @pytest.fixture
 def client(url: str) -> Iterator[httpx.Client]:
     """A client of the served API, with the administrator's password."""
-    with httpx.Client(base_url=url, auth=("admin", PASSWORD), timeout=30, trust_env=False) as opened:
+    with httpx.Client(base_url=url, auth=("admin", PASSWORD), timeout=60, trust_env=False) as opened:
         yield opened

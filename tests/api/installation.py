@@ -28,7 +28,8 @@ from tests.support.libvirt_host import LibvirtHostBed
 
 PASSWORD = "Quiet-Harbour-41"
 GIB = 1024**3
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+END_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 
 
@@ -108,7 +109,7 @@ def simulator(data_dir: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(END_SECONDS)
 
 
 @contextmanager
@@ -121,7 +122,8 @@ def running_worker(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(START_SECONDS)
+        thread.join(END_SECONDS)
+        assert not thread.is_alive(), "the worker did not end"
 
 
 def prepare(data_dir: Path, database_url: str | None = None, **settings: Any) -> Settings:

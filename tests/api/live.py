@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 
-START_SECONDS = 60.0
-END_SECONDS = 30.0
+START_SECONDS = 120.0
+END_SECONDS = 60.0
 
 
 def free_port() -> int:

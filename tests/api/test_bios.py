@@ -47,6 +47,10 @@ def test_attributes_are_set_for_the_next_start(api: Api, system: dict[str, Any])
     assert api.get(address).json["Attributes"] == bios["Attributes"]
     lost = api.patch(settings["SettingsObject"]["@odata.id"], body, headers=condition)
     assert lost.status_code == 412
+    version = api.get(system["@odata.id"]).json["@odata.etag"]
+    again = api.patch(settings["SettingsObject"]["@odata.id"], body, headers={"If-Match": changed.headers["ETag"]})
+    assert (again.status_code, again.headers["ETag"]) == (200, changed.headers["ETag"])
+    assert api.get(system["@odata.id"]).json["@odata.etag"] == version, "what is there already is no change"
     reset(api, system, "ForceRestart")
     now = api.get(address).json
     assert now["Attributes"] == changed.json["Attributes"]

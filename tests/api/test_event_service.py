@@ -12,6 +12,7 @@ import pytest
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
+from hawkfish.api.schemas.events import NewSubscriptionSchema
 from hawkfish.testing.waiting import wait_until
 from tests.api.installation import Api
 from tests.support.receiver import Receiver
@@ -59,6 +60,13 @@ def test_a_subscription_tells_its_secret_once_and_its_headers_never(api: Api) ->
     assert api.get(address).json["Status"]["State"] == "Enabled"
     assert api.delete(address).status_code == 204
     assert api.get(address).status_code == 404
+
+
+def test_headers_are_taken_as_one_object_too() -> None:
+    """As gofish sends them."""
+    apart = NewSubscriptionSchema.read(body(HttpHeaders=[{"X-A": "b"}, {"X-C": "d"}]))
+    assert apart.headers == {"X-A": "b", "X-C": "d"}
+    assert NewSubscriptionSchema.read(body(HttpHeaders={"X-A": "b", "X-C": "d"})) == apart
 
 
 @pytest.mark.parametrize(
@@ -116,9 +124,10 @@ def test_a_test_event_is_delivered_in_the_form_of_the_schema(api: Api) -> None:
         listed = f"{address}/Oem/HawkFish/Deliveries"
         (first,) = wait_until(lambda: api.get(f"{listed}?$expand=.").json["Members"], "the delivery is shown")
         assert (first["State"], first["HTTPStatus"], first["EventCount"]) == ("Delivered", 200, 1)
+        assert first["EventIds"] == ["77"], "as it was sent"
         assert api.get(first["@odata.id"]).json["Id"] == first["Id"]
         again = api.post(f"{address}/Actions/Oem/HawkFishEventDestination.Redeliver", {"DeliveryId": first["Id"]})
-        assert (again.status_code, again.json["Redelivery"]) == (201, True)
+        assert (again.status_code, again.json["Redelivery"], again.json["EventIds"]) == (201, True, ["77"])
         receiver.wait_for(2)
         assert api.get(address).json["Oem"]["HawkFish"]["EventsDelivered"] == 1
         api.delete(address)
@@ -143,6 +152,7 @@ def _is_valid(event: dict[str, Any]) -> None:
         {"MessageArgs": ["a"]},
         {"MessageId": "A.1.0.B", "OriginOfCondition": "/redfish/v1/Nowhere/1"},
         {"MessageId": "A.1.0.B", "EventTimestamp": "yesterday"},
+        {"MessageId": "A.1.0.B", "EventTimestamp": "2026-02-31T12:00:00Z"},
         {"MessageId": "A.1.0.B", "Severity": "Awful"},
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -14,13 +15,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import requests
 
 from hawkfish.worker.connections import BODY_SECONDS, HANDSHAKE_SECONDS, HEAD_SECONDS
 from tests.api.installation import prepare
 from tests.api.live import gunicorn
 
 PATH = "/redfish/v1/"
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 15.0
+"""Less than those have who say nothing: who waits for one of them waits longer."""
 SLOW_CLIENTS = 50
 SILENT_CLIENTS = 500
 
@@ -202,6 +205,43 @@ def test_who_says_nothing_or_not_enough_is_shown_the_door(served_tls: tuple[str,
     assert "Traceback" not in log.read_text("utf-8", "replace")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /redfish HTTP/1.1", 200),
+        ("HEAD /redfish/v1/ HTTP/1.1", 200),
+        ("GET /redfish HTTP/1.0", 200),
+        ("GET /redfish/v1/Systems HTTP/1.1", 401),
+        ("DELETE /redfish/v1/ HTTP/1.1", 405),
+    ],
+)
+def test_the_last_answer_of_a_connection_says_so(
+    served: tuple[str, Path], served_tls: tuple[str, Path], request_line: str, status: int
+) -> None:
+    """Clients such as sushy ask for the end of each connection, and still use it again if the answer does not agree."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for connection in (connect(served[0]), context.wrap_socket(connect(served_tls[0]))):
+        with connection:
+            connection.sendall(f"{request_line}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            head = ended(connection).partition(b"\r\n\r\n")[0].lower()
+        assert head.startswith(f"http/1.1 {status} ".encode())
+        assert head.split(b"\r\n").count(b"connection: close") == 1
+
+
+@pytest.mark.slow
+def test_a_client_that_wants_a_connection_for_each_request_never_meets_an_ended_one(
+    served_tls: tuple[str, Path],
+) -> None:
+    url, log = served_tls
+    with requests.Session() as client:
+        client.trust_env, client.verify = False, str(log.parent / "tls" / "ca.crt")
+        client.headers["Connection"] = "close"
+        for _ in range(100):
+            assert client.get(url + "/redfish", timeout=PATIENCE_SECONDS).status_code == 200
+
+
 def answered(connection: socket.socket) -> bytes:
     """An answer whose body is one small object."""
     received = b""
@@ -219,6 +259,64 @@ def ended(connection: socket.socket) -> bytes:
         while piece := connection.recv(65536):
             received += piece
     return received
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_ends_where_it_says_so_though_a_proxy_speaks_of_an_upgrade(
+    served_tls: tuple[str, Path], *, chunked: bool
+) -> None:
+    """A proxy that lets WebSockets through is mostly told to say so with every request."""
+    url, _ = served_tls
+    body = b'{"UserName": "nobody", "Password": "wrong"}'
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(connect(url)) as connection:
+        connection.sendall(
+            b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n"
+            + (length + b"\r\n\r\n")
+            + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
+        )
+        assert answered(connection).startswith(b"HTTP/1.1 401 ")
+        connection.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answered(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.slow
+def test_who_waits_to_be_asked_for_the_body_is_asked(served_tls: tuple[str, Path]) -> None:
+    """Java's client waits without end, and begins the word with a capital."""
+    url, _ = served_tls
+    body = b'{"UserName": "nobody", "Password": "wrong"}'
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(connect(url)) as connection:
+        connection.sendall(
+            b"POST /redfish/v1/SessionService/Sessions HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        assert answered(connection).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.slow
+def test_a_client_is_told_to_leave_a_process_that_ends(tmp_path: Path) -> None:
+    """Else a request is under way at its end, however long the process waits for that."""
+    prepare(tmp_path)
+    master = tmp_path / "gunicorn.pid"
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with gunicorn(tmp_path, tls=True, GUNICORN_CMD_ARGS=f"--pid {master}") as url:
+        with context.wrap_socket(connect(url)) as connection:
+            answers = []
+            while not answers or b"connection: close" not in answers[-1].lower():
+                connection.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+                answers.append(answered(connection))
+                if len(answers) == 1:
+                    os.kill(int(master.read_text()), signal.SIGHUP)
+            assert ended(connection) == b""
+        assert len(answers) > 1
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHost
     folder = tmp_path_factory.mktemp("boot")
     (folder / "images").mkdir()
     shutil.copyfile(guest_iso, folder / "images" / "guest.img")
-    chosen = prepare(folder, sync_wait_ms=5000, tls=False)
+    chosen = prepare(folder, sync_wait_ms=60_000, tls=False)
     with running_worker(chosen), opened(chosen) as api:
         add_libvirt_host(api.application, libvirt_host, libvirt_host.data / "boot-pool")
     return chosen

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from hawkfish.testing.volumes import assert_content
 from hawkfish.testing.waiting import wait_until
 from tests.api.installation import GIB, Api, add_libvirt_host, opened, prepare, running_worker
 from tests.support.guest import READY
 from tests.support.libvirt_host import LibvirtHostBed
 
-pytestmark = pytest.mark.needs_libvirt
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.timeout(900)]
 
 IMAGES = "/redfish/v1/Oem/HawkFish/Images"
-BOOT_SECONDS = 150.0
+BOOT_SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def pool(libvirt_host: LibvirtHostBed) -> Path:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed, pool: Path) -> Iterator[Api]:
     """The API with a libvirt host."""
-    settings = prepare(tmp_path_factory.mktemp("real-images"), sync_wait_ms=5000, tls=False)
+    settings = prepare(tmp_path_factory.mktemp("real-images"), sync_wait_ms=60_000, tls=False)
     with running_worker(settings), opened(settings) as api:
         add_libvirt_host(api.application, libvirt_host, pool)
         yield api
@@ -82,7 +83,7 @@ def qcow2(guest_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_system_of_an_uploaded_image_has_its_bytes_and_boots(real: Api, pool: Path, guest_iso: Path) -> None:
     image = uploaded(real, "guest-raw", guest_iso)
     system = made(real, "of-raw", "guest-raw")
-    assert disk_of(pool, system).read_bytes() == guest_iso.read_bytes()
+    assert_content(disk_of(pool, system).read_bytes(), guest_iso.read_bytes())
     address = system["@odata.id"]
     reset = f"{address}/Actions/ComputerSystem.Reset"
     assert real.finish(real.post(reset, {"ResetType": "On"})).status_code == 204

@@ -24,9 +24,9 @@ from tests.api.validators import (
 )
 from tests.support.libvirt_host import LibvirtHostBed
 
-pytestmark = pytest.mark.needs_libvirt
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.timeout(900)]
 
-BOOT_SECONDS = 150.0
+BOOT_SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, libvirt_host: LibvirtHostBed,
     folder = tmp_path_factory.mktemp("real")
     (folder / "images").mkdir()
     shutil.copyfile(guest_iso, folder / "images" / "guest.img")
-    settings = prepare(folder, sync_wait_ms=5000, tls=False)
+    settings = prepare(folder, sync_wait_ms=60_000, tls=False)
     with running_worker(settings), opened(settings) as api:
         add_libvirt_host(api.application, libvirt_host, libvirt_host.data / "api-pool")
         yield api

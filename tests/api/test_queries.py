@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import event
 
-from tests.api.installation import Api
+from tests.api.installation import PASSWORD, Api
 
 SYSTEMS = "/redfish/v1/Systems"
 ROLES = "/redfish/v1/AccountService/Roles"
@@ -294,11 +294,21 @@ def test_a_page_of_whole_members_takes_as_many_statements_as_two_members(api: Ap
 
     def needed(query: str) -> int:
         statements.clear()
-        assert api.get(SYSTEMS, query_string=query).status_code == 200
+        assert fresh.get(SYSTEMS, query_string=query).status_code == 200
         return len([item for item in statements if item.lstrip().upper().startswith("SELECT")])
 
+    fresh = api.login("admin", PASSWORD)  # now and then it is noted that a session is in use, which takes one more
+    all_of_them, two_of_them = f"$expand=.&$filter={MINE}", "$expand=.&$filter=Name eq 'page-a' or Name eq 'page-b'"
     event.listen(engine, "before_cursor_execute", count)
     try:
-        assert needed(f"$expand=.&$filter={MINE}") == needed("$expand=.&$filter=Name eq 'page-a' or Name eq 'page-b'")
+        figures = []
+        for tag, query in enumerate((all_of_them, two_of_them)):
+            for system in systems.values():  # what is kept ready of them is old news
+                assert fresh.patch(system["@odata.id"], {"AssetTag": f"counted-{tag}"}).status_code == 200
+            figures.append((needed(query), needed(query)))
+        assert figures[0] == figures[1]
+        assert figures[0][0] > figures[0][1], "what is kept ready is not read again"
     finally:
         event.remove(engine, "before_cursor_execute", count)
+        for name, system in systems.items():
+            api.patch(system["@odata.id"], {"AssetTag": f"tag-{name}"})

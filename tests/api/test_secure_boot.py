@@ -37,7 +37,10 @@ def test_it_is_switched_by_the_next_start(api: Api, system: dict[str, Any]) -> N
     first = api.get(address)
     assert shown(api, system) == (False, "Disabled", None)
     condition = {"If-Match": first.headers["ETag"]}
-    assert api.patch(address, {"SecureBootEnable": True}, headers=condition).json["SecureBootEnable"] is True
+    switched = api.patch(address, {"SecureBootEnable": True}, headers=condition)
+    assert switched.json["SecureBootEnable"] is True
+    again = api.patch(address, {"SecureBootEnable": True}, headers={"If-Match": switched.headers["ETag"]})
+    assert (again.status_code, again.headers["ETag"]) == (200, switched.headers["ETag"]), "it is no change"
     assert api.patch(address, {"SecureBootEnable": False}, headers=condition).status_code == 412
     assert shown(api, system) == (True, "Disabled", None)
     reset(api, system)

@@ -51,7 +51,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def api(service: str) -> Iterator[httpx.Client]:
     """A client with the administrator's password."""
-    with httpx.Client(base_url=service, auth=("admin", PASSWORD), timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=service, auth=("admin", PASSWORD), timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -88,7 +88,7 @@ class Listener:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.answer.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-        self.over.wait(30)
+        self.over.wait(60)
         self._client.close()
 
 
@@ -113,6 +113,7 @@ def streams(api: httpx.Client) -> list[dict[str, Any]]:
 
 def test_a_stream_begins_at_once_and_is_a_subscription_until_it_is_closed(service: str, api: httpx.Client) -> None:
     assert api.get("/redfish/v1/EventService").json()["ServerSentEventUri"] == STREAM
+    wait_until(lambda: not streams(api), "the streams of other tests are closed", 60)
     with listening(service) as listener:
         assert listener.answer.headers["Content-Type"] == "text/event-stream"
         listener.wait_for("StreamOpened")
@@ -129,7 +130,7 @@ def test_a_stream_begins_at_once_and_is_a_subscription_until_it_is_closed(servic
         assert again.ids == [began, listener.ids[1]]
         (shown,) = streams(api)
         assert api.delete(shown["@odata.id"]).status_code == 204
-        assert again.over.wait(5), "deleting the subscription closes the stream"
+        assert again.over.wait(30), "deleting the subscription closes the stream"
 
 
 def test_a_filter_chooses(service: str, api: httpx.Client) -> None:
@@ -228,7 +229,7 @@ def test_a_thousand_listeners_on_one_process_hear_and_hold_nobody_up(service: st
         assert crowd.count(b"StreamOpened", 120) == LISTENERS
         began = time.monotonic()
         assert api.get("/redfish/v1/Systems").status_code == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         tell(api, "Crowd.1.0.Called")
         assert crowd.count(b"Crowd.1.0.Called", 60) == LISTENERS
     finally:

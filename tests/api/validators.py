@@ -24,6 +24,8 @@ PROGRAMS = Path(sys.executable).parent
 TRUST = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 """Variables that would make the validators refuse our own certificate, whatever they are told."""
 
+MOST_SECONDS = 600.0
+"""For a run of a validator; tests of them need longer than others, on a machine that may be busy."""
 LEAST_CHECKED = 500
 TYPES = {
     *("AccountService", "AttributeRegistry", "Bios", "BootOption", "Chassis", "ComputerSystem", "Drive"),
@@ -88,7 +90,7 @@ with patch.object(report, "xlsx_report"):
 
 
 def run_service_validator(
-    url: str, folder: Path, authentication: str, *, includes: str, seconds: float = 280.0
+    url: str, folder: Path, authentication: str, *, includes: str, seconds: float = MOST_SECONDS
 ) -> Verdict:
     """Runs the service validator, which must find nothing, and warn of nothing that is not known.
 
@@ -218,14 +220,31 @@ with patch.object(utils, "discover_ssdp", functools.partial(utils.discover_ssdp,
 """The program as it is, but that each of its searches by SSDP asks to be answered within one second in place of three."""
 
 
-def run_protocol_validator(url: str, folder: Path, seconds: float = 280.0) -> Verdict:
+def run_protocol_validator(url: str, folder: Path, seconds: float = MOST_SECONDS) -> Verdict:
     """Runs the protocol validator, which must find nothing, and leave out nothing but what is known to be left out.
+
+    To its two statistical tests one random token in fifty does not look random. It is asked again then; of tokens that are not
+    random it would think the same.
 
     Args:
         url: Address of the API; over TLS.
         folder: An empty folder.
         seconds: How long it may take.
     """
+    rows, output = _judge_protocol(url, folder, seconds)
+    if [row["Assertion"] for row in rows if row["Result"] == "WARN"] == ["RESP_HEADERS_X_AUTH_TOKEN"]:
+        rows, output = _judge_protocol(url, folder / "again", seconds)
+    found = {outcome: [row for row in rows if row["Result"] == outcome] for outcome in ("PASS", "FAIL", "WARN")}
+    assert found["FAIL"] + found["WARN"] == []
+    assert len({row["Assertion"] for row in found["PASS"]}) > LEAST_ASSERTIONS
+    untested = frozenset(row["Assertion"] for row in rows if row["Result"] not in found)
+    assert untested == set(NOT_TESTED), untested ^ set(NOT_TESTED)
+    return Verdict(output, len(found["PASS"]), frozenset(), untested)
+
+
+def _judge_protocol(url: str, folder: Path, seconds: float) -> tuple[list[dict[str, str]], str]:
+    """One run: the rows of its report, and what it printed."""
+    folder.mkdir(exist_ok=True)
     output = _run(
         [
             *(sys.executable, "-c", _WITH_A_SHORT_SEARCH, "--rhost", url, "--user", "admin", "--password", PASSWORD),
@@ -236,13 +255,7 @@ def run_protocol_validator(url: str, folder: Path, seconds: float = 280.0) -> Ve
     reports = list(folder.glob("*.tsv"))
     assert len(reports) == 1, output[-4000:]
     with reports[0].open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    found = {outcome: [row for row in rows if row["Result"] == outcome] for outcome in ("PASS", "FAIL", "WARN")}
-    assert found["FAIL"] + found["WARN"] == []
-    assert len({row["Assertion"] for row in found["PASS"]}) > LEAST_ASSERTIONS
-    untested = frozenset(row["Assertion"] for row in rows if row["Result"] not in found)
-    assert untested == set(NOT_TESTED), untested ^ set(NOT_TESTED)
-    return Verdict(output, len(found["PASS"]), frozenset(), untested)
+        return list(csv.DictReader(file, delimiter="\t")), output
 
 
 # --- the interop validator -------------------------------------------------------------------------------------------
@@ -272,7 +285,7 @@ NOT_IN_PROFILE = {
 
 
 def run_interop_validator(
-    url: str, folder: Path, authentication: str, *, includes: str, seconds: float = 120
+    url: str, folder: Path, authentication: str, *, includes: str, seconds: float = MOST_SECONDS
 ) -> Verdict:
     """Runs the interop validator with Ironic's profile; it must find nothing, and leave out nothing but what is known.
 

@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in HEL
 REAL = {"real_machine"}
 """Those that need a libvirt host of their own."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_it_runs_and_gives_its_figures(name: str) -> None:
     if name in REAL and (reason := why_not()):
         pytest.skip(reason)
     done = subprocess.run(
-        [sys.executable, FOLDER / f"{name}.py", "--tiny"], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, FOLDER / f"{name}.py", "--tiny"], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]

@@ -1,11 +1,12 @@
 """The simulated driver fills the contracts of compute drivers, over its socket as the plugin's factory makes it."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from hawkfish.builtin.plugin import hawkfish_compute_drivers
 from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.errors import BackendTimeout
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.context import HostConfig
 from hawkfish.testing.compute import ComputeDriverContract
@@ -14,6 +15,7 @@ from hawkfish.testing.driver_fixtures import DriverFixtures
 from hawkfish.testing.guests import GuestContract
 from hawkfish.testing.host_storage import HostStorageContract
 from hawkfish.testing.simulator import plugin_context, running_simulator
+from hawkfish.testing.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # hundreds of machines by generated calls
 
@@ -40,14 +42,21 @@ class Simulated(DriverFixtures):
             settings = validate_config(record.config_fields, {}, plugin=record.name)
             host = HostConfig(id="1", name="rack1", uri=self.uri, settings=settings)
             driver = record.factory(host, plugin_context(tmp_path, installation_id, self.call_timeout))
-            driver.open()
             opened.append(driver)
+            wait_until(lambda: self._opens(driver), "the connection")
             return driver
 
         with running_simulator(tmp_path) as self.control:
             yield new
             for driver in opened:
                 driver.close()
+
+    @staticmethod
+    def _opens(driver):
+        with suppress(BackendTimeout):  # of calls that may take a second only, on a loaded machine
+            driver.open()
+            return True
+        return False
 
 
 class TestSimulatedDriver(Simulated, ComputeDriverContract):
@@ -82,6 +91,7 @@ class TestSimulatedGuests(Simulated, GuestContract):
 
 class TestSimulatedHostThatHangs(Simulated, DeadlineContract):
     call_timeout = DeadlineContract.CALL_SECONDS
+    MARGIN = 20.0
 
     @pytest.fixture
     def hung(self):

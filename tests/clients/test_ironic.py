@@ -62,6 +62,7 @@ def test_from_enrolment_to_deployment_and_back(
     assert machine.boot() == ("Continuous", "Cd"), "Ironic leaves it"
     node.power("power on", "power on")
     assert machine.boots(4)[3] == "disk by uefi", "an empty drive is no reason not to start"
+    assert ironic.lost_requests() == []
 
 
 def boot_devices_are_set(node: Node, machine: Machine) -> None:

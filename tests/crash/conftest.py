@@ -52,3 +52,10 @@ def service_on_postgresql(open_service: Callable[..., Service], postgresql: Post
     service.add_host("simulated", URI)
     yield service
     service.application.database.engine.dispose()
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_postgresql)])
+def service_on_either(request: pytest.FixtureRequest) -> Service:
+    """One on each database."""
+    service: Service = request.getfixturevalue("service" if request.param == "sqlite" else "service_on_postgresql")
+    return service

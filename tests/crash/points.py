@@ -44,7 +44,7 @@ def trace(service: Service, submit: Callable[[], Accepted]) -> list[str]:
     accepted = submit()
     service.start_worker(trail=str(trail))
     task = service.wait(accepted.task)
-    wait_until(lambda: f"{task.kind}/end/committed" in trail.read_text(), "the end of the task", 5)
+    wait_until(lambda: f"{task.kind}/end/committed" in trail.read_text(), "the end of the task")
     service.kill_worker()
     return [point for point in trail.read_text().split() if point.startswith(f"{task.kind}/")]
 
@@ -54,13 +54,13 @@ def kill_at(
 ) -> None:
     """Kills a worker at each point; `check` names what is wrong after the next worker has done its work."""
     wrong = []
-    takeover = 2.0 if service.application.database.is_sqlite else 6.0
+    takeover = 15.0  # of a worker that was seen to fall; by its lease it would be twice as long
     for point in points:
         service.kill_worker()
         accepted = submit()
         assert accepted.task is not None
         victim = service.start_worker(point=point)
-        status = service.crew.wait_end(victim)
+        status = service.crew.wait_end(victim, meant=f"to die at {point}")
         assert status == -signal.SIGKILL, f"{point} was never reached: the worker ended with {status}"
         left_behind = service.application.tasks.get(SYSTEM_ACTOR, accepted.task.id)
         service.start_ready_worker()

@@ -51,7 +51,7 @@ def live_through_kills(service: Service, *, rounds: int, kills: int, longest: fl
         assert service.find(accepted[2].subject_id) is None
         running = service.machines()[accepted[3].subject_id]
         assert running.power_state is PowerState.ON
-        wait_until(partial(shows_run, service, running), "the run as it is", 5)
+        wait_until(partial(shows_run, service, running), "the run as it is")
         assert service.remains() == []
         service.wait(verbs.reset(SYSTEM_ACTOR, accepted[3].subject_id, ResetType.FORCE_OFF).task)
         old = accepted[4]

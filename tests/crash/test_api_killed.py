@@ -68,5 +68,5 @@ def test_a_worker_that_nobody_woke_does_the_work(service: Service, moment: str) 
     system = service.application.systems.get(SYSTEM_ACTOR, f"unheard-{moment}")
     with service.application.database.read() as uow:
         (task,) = uow.tasks.search(subject=f"system:{system.id}")
-    assert service.wait(task, 5).state is TaskState.COMPLETED
+    assert service.wait(task).state is TaskState.COMPLETED
     assert service.remains() == []

@@ -74,7 +74,7 @@ def test_a_download_goes_on_after_its_worker_was_killed_in_the_middle(service: S
     service.kill_worker()
     service.start_ready_worker()
     accepted = service.application.images.add(SYSTEM_ACTOR, NewImage(name="resumed", url=server.url("/disk.img")))
-    assert half.wait(20)
+    assert half.wait(60)
     service.kill_worker()
     plan.gate = None
     gate.set()

@@ -155,10 +155,10 @@ def _is_of(task: Task, system_id: UUID) -> bool:
     return bool(task.arguments["system_id"] == str(system_id))
 
 
-def test_no_machine_starts_without_the_medium_that_was_accepted_before(service: Service) -> None:
+def test_no_machine_starts_without_the_medium_that_was_accepted_before(service_on_either: Service) -> None:
     with FileServer() as server:
         run_state_machine_as_test(
-            lambda: Order(service, server),
+            lambda: Order(service_on_either, server),
             settings=settings(
                 max_examples=12,
                 stateful_step_count=16,

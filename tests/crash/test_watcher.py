@@ -58,7 +58,7 @@ def watcher(observer: FailingObserver, monkeypatch: pytest.MonkeyPatch) -> Itera
     watcher.start()
     yield watcher
     watcher.stop()
-    wait_until(lambda: all(thread.name != f"watch-{watcher.host_id}" for thread in threading.enumerate()), "its end", 5)
+    wait_until(lambda: all(thread.name != f"watch-{watcher.host_id}" for thread in threading.enumerate()), "its end")
 
 
 def event(kind: MachineEventKind, machine_id: UUID | None = None) -> MachineEvent:
@@ -66,21 +66,21 @@ def event(kind: MachineEventKind, machine_id: UUID | None = None) -> MachineEven
 
 
 def test_it_goes_on_whatever_fails(watcher: HostWatcher, observer: FailingObserver) -> None:
-    wait_until(lambda: observer.sweeps == 2, "a second sweep after one that failed", 5)
+    wait_until(lambda: observer.sweeps == 2, "a second sweep after one that failed")
     first, second = uuid4(), uuid4()
     watcher.hear(event(MachineEventKind.STARTED, first))
-    wait_until(lambda: observer.sweeps == 3, "a sweep after an event that could not be looked into", 5)
+    wait_until(lambda: observer.sweeps == 3, "a sweep after an event that could not be looked into")
     watcher.hear(event(MachineEventKind.STARTED, second))
-    wait_until(lambda: observer.looks == [first, second], "a look at the next event", 5)
+    wait_until(lambda: observer.looks == [first, second], "a look at the next event")
 
 
 @pytest.mark.parametrize("kind", [MachineEventKind.CONNECTION_LOST, MachineEventKind.CONNECTION_RESTORED])
 def test_it_looks_anew_after_a_lost_connection_whatever_is_reported(
     watcher: HostWatcher, observer: FailingObserver, kind: MachineEventKind
 ) -> None:
-    wait_until(lambda: observer.sweeps == 2, "the first sweeps", 5)
+    wait_until(lambda: observer.sweeps == 2, "the first sweeps")
     watcher.hear(event(kind))
-    wait_until(lambda: observer.sweeps == 3, "another sweep", 5)
+    wait_until(lambda: observer.sweeps == 3, "another sweep")
 
 
 def test_a_host_that_did_not_answer_once_is_soon_up_again(open_service: Callable[..., Service]) -> None:
@@ -98,8 +98,8 @@ def test_a_host_that_did_not_answer_once_is_soon_up_again(open_service: Callable
     with service.simulator.control() as control:
         control.fail("find_machine", error="HostUnavailable", after=True)
         service.application.drivers.driver(service.host_id).start_machine(made.subject_id)  # behind its back
-        wait_until(lambda: service.application.systems.get(SYSTEM_ACTOR, "m").power_state is PowerState.ON, "On", 5)
-        wait_until(lambda: host() is HostState.UP, "the host Up", 5)
+        wait_until(lambda: service.application.systems.get(SYSTEM_ACTOR, "m").power_state is PowerState.ON, "On")
+        wait_until(lambda: host() is HostState.UP, "the host Up")
         assert not service.application.systems.get(SYSTEM_ACTOR, "m").stale
         control.clear_faults()
     service.wait(service.application.systems.reset(SYSTEM_ACTOR, made.subject_id, ResetType.FORCE_OFF).task)

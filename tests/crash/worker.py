@@ -9,9 +9,10 @@ one costs milliseconds. Requests and reports are lines of JSON:
     {"report": "ready", "pid": 17}      a worker runs tasks from now on
     {"report": "ended", "pid": 17, "status": -9}
 
-Points of a worker are `KIND/STEP/PLACE`, with the places before-run, run-call-N-OPERATION (after each request to the simulator),
-after-run, failed, record (in the transaction, all written and not committed), the same for undo, and KIND/end/record and
-KIND/end/committed. A trail is a file to which each point that is reached is appended.
+Points of a worker are `KIND/STEP/PLACE`, with the places before-run, run-call-N-OPERATION (after each request to the simulator, and
+after each call by which libvirt changes something), run-during-N-OPERATION (while libvirtd is at one that takes long), after-run,
+failed, record (in the transaction, all written and not committed), the same for undo, and KIND/end/record and KIND/end/committed.
+A trail is a file to which each point that is reached is appended.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import hawkfish_libvirt.driver  # noqa: F401  imported before the fork, since it is slow
+import libvirt
+import libvirt_qemu
 import structlog
+from hawkfish_libvirt.calls import CallPool
 
 from hawkfish.bootstrap import Application
 from hawkfish.builtin.simulated.driver import SimulatedDriver
@@ -41,6 +45,19 @@ from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.tasks import Step, TaskKind, TaskRegistry
 from hawkfish.worker.main import run
 from tests.support.service import new_system
+
+LIBVIRT_CHANGES = (
+    (libvirt.virConnect, ("createXML", "defineXML", "storagePoolCreateXML", "storagePoolDefineXML")),
+    (libvirt.virDomain, ("destroy", "undefineFlags", "resume", "reset", "setMetadata")),
+    (libvirt.virDomain, ("updateDeviceFlags", "attachDeviceFlags", "detachDeviceFlags")),
+    (libvirt.virStoragePool, ("create", "createXML", "build", "refresh")),
+    (libvirt.virStorageVol, ("upload", "delete")),
+    (libvirt.virStream, ("send", "finish")),
+    (libvirt_qemu, ("qemuMonitorCommand",)),
+)
+TAKES_LONG = {"createXML", "destroy", "detachDeviceFlags"}
+IN_THE_MIDDLE = 0.02
+"""Seconds after which libvirtd is in the middle of what takes long."""
 
 
 def die() -> None:
@@ -58,11 +75,14 @@ class Killer:
 
     def reach(self, point: str) -> None:
         """To be called at each point."""
+        if self._is_to_die_at(point):
+            die()
+
+    def _is_to_die_at(self, point: str) -> bool:
         if self._trail is not None:
             with Path(self._trail).open("a") as file:
                 file.write(f"{point}\n")
-        if point == self._point:
-            die()
+        return point == self._point
 
     def kind(self, kind: TaskKind) -> TaskKind:
         """The kind with points in each step and at its end."""
@@ -118,18 +138,42 @@ class Killer:
 
     @contextmanager
     def _counting(self, place: str) -> Iterator[None]:
-        self._here.place, self._here.calls = place, 0
+        self._here.calls = Calls(place)
         try:
             yield
         finally:
-            self._here.place = None
+            self._here.calls = None
 
     def called(self, operation: str) -> None:
-        """To be called after each request to the simulator, by whatever thread."""
-        place = getattr(self._here, "place", None)
-        if place is not None:
-            self._here.calls += 1
-            self.reach(f"{place}-call-{self._here.calls}-{operation}")
+        """To be called after each request to a hypervisor, by whatever thread."""
+        calls: Calls | None = getattr(self._here, "calls", None)
+        if calls is not None:
+            calls.number += 1
+            self.reach(f"{calls.place}-call-{calls.number}-{operation}")
+
+    def during(self, operation: str) -> None:
+        """To be called before a request that takes long."""
+        calls: Calls | None = getattr(self._here, "calls", None)
+        if calls is not None and self._is_to_die_at(f"{calls.place}-during-{calls.number + 1}-{operation}"):
+            threading.Timer(IN_THE_MIDDLE, die).start()
+
+    def carried(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as another thread runs it for this one: the requests of both are counted together."""
+        calls = getattr(self._here, "calls", None)
+
+        def runs(*arguments: Any) -> Any:
+            self._here.calls = calls
+            return function(*arguments)
+
+        return runs
+
+
+@dataclass
+class Calls:
+    """The requests that a step has made so far."""
+
+    place: str
+    number: int = 0
 
 
 def work(request: dict[str, Any]) -> None:
@@ -147,11 +191,35 @@ def work(request: dict[str, Any]) -> None:
     if request.get("point") or request.get("trail"):
         TaskRegistry.register = lambda self, kind: register(self, killer.kind(kind))  # type: ignore[method-assign]
         SocketTransport.call = called  # type: ignore[method-assign]
+        watch_libvirt(killer)
     if request.get("starts"):
         note_starts(Path(request["starts"]))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     sys.exit(run(load_settings({}, **_paths(request)), stop, lambda: report("ready", pid=os.getpid())))
+
+
+def watch_libvirt(killer: Killer) -> None:
+    """Has the calls by which libvirt changes something be points."""
+    run = CallPool.run
+
+    def carrying(self: CallPool, operation: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return run(self, operation, killer.carried(function), *arguments, **options)
+
+    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def calls(*arguments: Any, **options: Any) -> Any:
+            if name in TAKES_LONG:
+                killer.during(name)
+            answer = call(*arguments, **options)
+            killer.called(name)
+            return answer
+
+        return calls
+
+    CallPool.run = carrying  # type: ignore[method-assign]
+    for holder, names in LIBVIRT_CHANGES:
+        for name in names:
+            setattr(holder, name, watched(name, getattr(holder, name)))
 
 
 def note_starts(file: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_writer_at_work_is_passed_and_nothing_uncommitted_is_seen(sqlite: Data
         uow.sessions.end("s")
         began = time.monotonic()
         assert sqlite.quick.session(TOKEN_HASH) is not None
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
     assert sqlite.quick.session(TOKEN_HASH) is None
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_lets_nobody_read_is_not_waited_for(sqlite: Database) -> Non
     with file_taken(path):
         began = time.monotonic()
         assert sqlite.quick.session(TOKEN_HASH) is None
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
     assert sqlite.quick.session(TOKEN_HASH) is not None
 
 

@@ -22,8 +22,8 @@ import yaml
 from hawkfish.config import load_settings
 from tests.docs.blocks import ROOT, commands_of, matches
 
-START_SECONDS = 60.0
-COMMAND_SECONDS = 60.0
+START_SECONDS = 120.0
+COMMAND_SECONDS = 120.0
 PASSWORD = "Of-the-reader-1"
 PRINTED_ADDRESS = "127.0.0.1:8443"
 SERVICE = re.compile(r"^(?:\w+=\S+ )*(?:\.venv/bin/)?hawkfish (?P<name>serve|api|worker|simulator)\b")
@@ -48,6 +48,10 @@ NEVER_RUN = {"text", "{toctree}", "{eval-rst}", "{include}", "{literalinclude}",
 
 class Failure(AssertionError):
     """What the page says does not hold."""
+
+
+class TooSlow(AssertionError):
+    """It was not seen in time whether it does."""
 
 
 class Interpreter:
@@ -87,7 +91,7 @@ class Interpreter:
             try:
                 line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
             except queue.Empty:
-                raise Failure(f"no end after {COMMAND_SECONDS:g} s of:\n{text}\n{''.join(output)}") from None
+                raise TooSlow(f"no end after {COMMAND_SECONDS:g} s of:\n{text}\n{''.join(output)}") from None
             if line is None:
                 raise Failure(f"the interpreter ended at:\n{text}\n{''.join(output)}")
             if line.startswith(end):
@@ -128,7 +132,6 @@ class Reader:
             "HF_DATA_DIR": str(folder / "data"),
             "HF_ADMIN_PASSWORD": PASSWORD,
             "HF_LOG_LEVEL": "warning",
-            "HF_TASK_LEASE_SECONDS": "3",
             "COLUMNS": "250",
         }
         self._printed = dict(printed or {}) | {"/var/lib/hawkfish": str(folder / "data"), "/tmp/": f"{folder}/tmp/"}
@@ -162,6 +165,7 @@ class Reader:
 
         Raises:
             Failure: It does not hold.
+            TooSlow: That was not seen in time.
         """
         match block.kind:
             case "console":
@@ -230,8 +234,10 @@ class Reader:
         self._services.append(process)
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready(name, log):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"not ready: $ {text}\n{log.read_text()}")
+            if process.poll() is not None:
+                raise Failure(f"it ended: $ {text}\n{log.read_text()}")
+            if time.monotonic() > deadline:
+                raise TooSlow(f"not ready: $ {text}\n{log.read_text()}")
             time.sleep(0.05)
         return log.read_text()
 

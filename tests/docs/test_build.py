@@ -13,7 +13,7 @@ from tests.docs.blocks import ROOT
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     words = ["-q", "-W", "--keep-going", "-b", "html", "-d", tmp_path / "doctrees", "docs", tmp_path / "html"]
     builder = Path(sys.executable).with_name("sphinx-build")
-    done = subprocess.run([builder, *words], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run([builder, *words], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     for page in ("index", "tutorial", "reference/generated/commands"):
         assert (tmp_path / "html" / f"{page}.html").stat().st_size > 0

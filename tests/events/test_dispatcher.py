@@ -87,10 +87,10 @@ def test_one_that_fails_and_one_that_hangs_delay_nobody(database):
     hung.free.clear()
     with dispatching(database, hung, bad, good):
         add(database, *range(5))
-        assert hung.taking.wait(10)
+        assert hung.taking.wait(30)
         wait_until(lambda: good.subjects == bad.subjects == systems(*range(5)), "the others are told")
         begun = time.monotonic()
-    assert time.monotonic() - begun < 10, "the end does not wait for the one that hangs"
+    assert time.monotonic() - begun < 20, "the end does not wait for the one that hangs"
     wait_until(lambda: place(database, bad).delivered == 5, "the place of the one that fails is recorded")
     assert place(database, bad).failed == 5
     assert place(database, hung).delivered == 0
@@ -107,7 +107,7 @@ def test_what_was_deleted_before_it_was_told_is_told_as_one_gap(database):
     receiver.free.clear()
     with dispatching(database, receiver):
         add(database, 0)
-        assert receiver.taking.wait(10)
+        assert receiver.taking.wait(30)
         add(database, *range(1, 20))
         database.run(lambda uow: uow.events.give_places())
         with database.write() as uow:

@@ -84,7 +84,7 @@ def test_a_task_that_is_held_and_let_go_on_tells_so_once_each(lab):
     running, waiting = lab.submit("two"), lab.submit("quick", subject="thing:2")
     lab.call("pause", waiting)
     with lab.worker():
-        assert begun.wait(10)
+        assert begun.wait(30)
         lab.call("pause", running)
         wait_until(lambda: names(lab.database, f"task:{running.id}")[-1] == "TaskPaused", "it is held")
         for task in (running, waiting):

@@ -14,6 +14,7 @@ from referencing.jsonschema import DRAFT7
 
 from hawkfish.domain.messages import MANAGER_EVENT, OWN_MESSAGES, RESOURCE_EVENT, STANDARD_MESSAGES, TASK_EVENT
 from hawkfish.events.registry import message_registry
+from hawkfish.events.texts import sentence
 
 REDFISH = Path(os.environ.get("HF_REDFISH_DATA") or Path(__file__).parents[3] / "shared" / "redfish")
 needs_redfish = pytest.mark.skipif(not REDFISH.is_dir(), reason="DMTF's registries are missing; set HF_REDFISH_DATA")
@@ -35,6 +36,7 @@ def test_standard_messages_are_as_their_registry_says(message):
     (file,) = (REDFISH / "registries").glob(f"{registry}.*.json")
     known = json.loads(file.read_text())["Messages"][name]
     assert (known["NumberOfArgs"], known["MessageSeverity"]) == (message.arguments, message.severity)
+    assert sentence(message.id, [f"%{number}" for number in range(1, message.arguments + 1)]) == known["Message"]
 
 
 @needs_redfish

@@ -64,11 +64,11 @@ def test_a_gunicorn_of_ones_own(tmp_path):
 
     def answers():
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"http://{address}/redfish/v1/").status_code == 200
+            return httpx.get(f"http://{address}/redfish/v1/", timeout=30).status_code == 200
 
     try:
-        until(answers, 60, "an answer")
-        assert httpx.get(f"http://{address}/redfish/v1/Systems").status_code == 401
+        until(answers, 120, "an answer")
+        assert httpx.get(f"http://{address}/redfish/v1/Systems", timeout=60).status_code == 401
     finally:
         os.killpg(script.pid, signal.SIGTERM)
-        script.wait(20)
+        script.wait(60)

@@ -14,7 +14,7 @@ from hawkfish.testing.waiting import wait_until
 from tests.support.guest import READY
 from tests.support.libvirt_host import INSTALLATION
 
-BOOT_SECONDS = 90.0
+BOOT_SECONDS = 240.0
 
 
 @pytest.fixture
@@ -91,6 +91,6 @@ def wait_for_guest(driver, spec, times=1):
     return serial(driver, spec)
 
 
-def wait_for_state(driver, spec, state, seconds=30.0):
+def wait_for_state(driver, spec, state, seconds=BOOT_SECONDS):
     """Waits until the machine is in a state."""
     wait_until(lambda: driver.find_machine(spec.id).power_state is state, f"power state {state}", seconds)

@@ -65,7 +65,7 @@ def test_an_empty_drive_is_passed_over_and_an_nmi_is_seen_by_the_guest(driver, n
     driver.start_machine(spec.id, StartOptions(boot_first=BootDevice.CD, once=False))
     wait_for_guest(driver, spec)
     driver.send_nmi(spec.id)
-    wait_until(lambda: b"NMI received" in serial(driver, spec), "the guest's word of the NMI")
+    wait_until(lambda: b"NMI received" in serial(driver, spec), "the guest's word of the NMI", BOOT_SECONDS)
 
 
 def test_variables_of_uefi_stay_while_a_machine_has_bios_and_go_with_it(driver, libvirt_host, new_machine):
@@ -103,7 +103,7 @@ def make_efi_program(folder):
     command = ["grub-mkstandalone", "--format=x86_64-efi", f"--output={folder / 'boot.efi'}", f"--modules={modules}"]
     command += [f"--install-modules={modules}", "--locales=", "--fonts=", "--themes="]
     content = [f"boot/grub/grub.cfg={folder / 'grub.cfg'}", *(f"{name}={folder / name}" for name in KERNEL)]
-    subprocess.run([*command, *content], check=True, timeout=60)
+    subprocess.run([*command, *content], check=True, timeout=240)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def boot_server(libvirt_host, guest_iso, tmp_path):
     )
     yield "br-boot"
     server.terminate()
-    server.wait(10)
+    server.wait(60)
     subprocess.run([*inside, "ip", "link", "del", "br-boot"], check=True, timeout=30)
 
 

@@ -13,8 +13,9 @@ from tests.support.libvirt_host import libvirt_host_bed, why_not
 
 pytestmark = pytest.mark.needs_libvirt
 
-RECOVERY_SECONDS = 5.0
-LATE = 1.0  # seconds of grace round a deadline, on a machine that is busy
+RECOVERY_SECONDS = 30.0
+LATE = 10.0
+"""Seconds of grace round a deadline, on a machine that is busy; what waited for a host would wait for 30, or for ever."""
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +80,10 @@ def test_a_libvirtd_killed_under_load_is_found_again(driver, libvirt_host, new_m
     assert (found.power_state, found.run_id) == (PowerState.ON, run_id)
     assert driver.find_machine(stopped.id).power_state is PowerState.OFF
 
-    kinds = [event.kind for event in events]
-    assert kinds.count(MachineEventKind.CONNECTION_LOST) == 3
-    wait_until(lambda: [event.kind for event in events].count(MachineEventKind.CONNECTION_RESTORED) == 3, "RESTORED", 5)
+    for kind in (MachineEventKind.CONNECTION_LOST, MachineEventKind.CONNECTION_RESTORED):
+        wait_until(lambda kind=kind: [event.kind for event in events].count(kind) == 3, f"{kind} three times")
     wait_until(lambda: works(lambda: driver.power_off_machine(running.id)), "cutting the power", RECOVERY_SECONDS)
-    wait_until(lambda: events[-1].kind is MachineEventKind.STOPPED, "events flowing again", 2)
+    wait_until(lambda: events[-1].kind is MachineEventKind.STOPPED, "events flowing again")
 
 
 def works(action):
@@ -101,7 +101,7 @@ def test_calls_to_a_frozen_libvirtd_end_at_their_deadline(libvirt_host, new_libv
         began = time.monotonic()
         with pytest.raises(BackendTimeout):
             driver.list_machines()
-        assert 0.9 < time.monotonic() - began < 1.0 + LATE
+        assert 1.0 <= time.monotonic() - began < 1.0 + LATE
     began = time.monotonic()
     with pytest.raises(HostUnavailable, match="hang"):
         driver.list_machines()

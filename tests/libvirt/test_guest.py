@@ -18,9 +18,9 @@ from hawkfish.domain.machines import (
 from hawkfish.domain.storage import FilePath, VolumeSpec
 from hawkfish.testing.waiting import wait_until
 from hawkfish_libvirt import boot
-from tests.libvirt.conftest import serial, wait_for_guest, wait_for_state
+from tests.libvirt.conftest import BOOT_SECONDS, serial, wait_for_guest, wait_for_state
 
-pytestmark = pytest.mark.needs_libvirt
+pytestmark = [pytest.mark.needs_libvirt, pytest.mark.timeout(900)]  # several boots, on a machine that may be busy
 
 FIRMWARES = pytest.mark.parametrize("firmware", list(Firmware))
 
@@ -34,7 +34,7 @@ def test_the_life_of_a_guest(driver, new_machine, guest_disk, firmware):
 
     run_id = driver.start_machine(spec.id).run_id
     wait_for_guest(driver, spec)
-    wait_until(lambda: b"DISKS vda:" in serial(driver, spec), "the guest naming its disk")
+    wait_until(lambda: b"DISKS vda:" in serial(driver, spec), "the guest naming its disk", BOOT_SECONDS)
     with Image.open(io.BytesIO(driver.take_screenshot(spec.id).data)) as picture:
         picture.load()
         assert len(picture.convert("RGB").getcolors(2**24)) > 1, "something is written on the screen"
@@ -44,18 +44,20 @@ def test_the_life_of_a_guest(driver, new_machine, guest_disk, firmware):
     driver.send_nmi(spec.id)
     assert serial(driver, spec) == still, "a paused guest says nothing"
     driver.resume_machine(spec.id)
-    wait_until(lambda: len(serial(driver, spec)) > len(still), "the guest going on")
+    wait_until(lambda: len(serial(driver, spec)) > len(still), "the guest going on", BOOT_SECONDS)
 
     driver.reset_machine(spec.id)
     wait_for_guest(driver, spec, times=2)
     assert driver.find_machine(spec.id).run_id == run_id
 
     # The guest listens to its power button a moment after it says that it is ready.
-    wait_until(lambda: b"tick 1" in serial(driver, spec).rpartition(b"GUEST-READY")[2], "the guest settling")
+    wait_until(
+        lambda: b"tick 1" in serial(driver, spec).rpartition(b"GUEST-READY")[2], "the guest settling", BOOT_SECONDS
+    )
     driver.request_shutdown(spec.id)
     wait_for_state(driver, spec, PowerState.OFF)
     assert b"POWER BUTTON" in serial(driver, spec)
-    wait_until(lambda: MachineEventKind.STOPPED in {event.kind for event in events}, "STOPPED", 2)
+    wait_until(lambda: MachineEventKind.STOPPED in {event.kind for event in events}, "STOPPED")
     assert MachineEventKind.REBOOTED in {event.kind for event in events}
 
     driver.remove_machine(spec.id)
@@ -129,7 +131,7 @@ def test_a_disk_comes_grows_and_goes_while_the_guest_runs(driver, new_machine, g
     data = DiskSpec(id="data", connection=FilePath(path=PurePosixPath(facts.path)))
 
     def guest_says(words):
-        wait_until(lambda: serial(driver, spec).rpartition(b"DISKS")[2].count(words), words)
+        wait_until(lambda: serial(driver, spec).rpartition(b"DISKS")[2].count(words), words, BOOT_SECONDS)
 
     for _ in range(2):
         driver.attach_disk(spec.id, data)
@@ -138,9 +140,9 @@ def test_a_disk_comes_grows_and_goes_while_the_guest_runs(driver, new_machine, g
     guest_says(b"vdb:16384 ")
     assert driver.find_machine(spec.id).disk_ids == ("root", "data")
     for _ in range(2):
-        driver.detach_disk(spec.id, "data", 30)
+        driver.detach_disk(spec.id, "data", BOOT_SECONDS)
     assert driver.find_machine(spec.id).disk_ids == ("root",)
-    wait_until(lambda: b"vdb" not in serial(driver, spec).rpartition(b"DISKS")[2], "the disk's going")
+    wait_until(lambda: b"vdb" not in serial(driver, spec).rpartition(b"DISKS")[2], "the disk's going", BOOT_SECONDS)
     driver.attach_disk(spec.id, data)
     guest_says(b"vdb:16384 ")
     driver.power_off_machine(spec.id)

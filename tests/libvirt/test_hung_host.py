@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -31,9 +32,10 @@ DRIVER_TIMEOUT = 5.0
 SILENCE = 20.0
 """Seconds within which the deadline of a look finds the silence and the host is Down, with a margin for a slow machine."""
 RATIO = 5.0
-"""How much slower than before the slowest of the others' calls may be; one that waited for the hung host would be a hundred times."""
-FLOOR_SECONDS = 0.1
-"""What a busy test machine makes of a few milliseconds."""
+"""How much slower than before the others' calls may be; one that waited for the hung host would be a hundred times."""
+USUAL_SECONDS, LONGEST_SECONDS = 0.1, DRIVER_TIMEOUT / 2
+"""What a busy test machine makes of a few milliseconds, mostly and once; who waited for the host would wait until its deadline."""
+PATIENCE = 30.0
 
 Seen = dict[HostState, tuple[float, Host]]
 """The host as it was first seen in each state, and after how many seconds."""
@@ -55,7 +57,7 @@ def house(tmp_path_factory, sqlite_template, libvirt_host) -> Iterator[Installat
             yield installation
         finally:
             libvirt_host.thaw()
-            wait_until(lambda: host_of(installation).state is HostState.UP, "the host is Up", SILENCE)
+            wait_until(lambda: host_of(installation).state is HostState.UP, "the host is Up", PATIENCE)
             delete_all(installation)
 
 
@@ -72,15 +74,24 @@ def delete_all(installation: Installation) -> None:
         installation.done(accepted)
 
 
-def p99(call: Callable[[], object], times: int) -> float:
-    """Seconds that all but the slowest hundredth of the calls take."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds that calls take: half of them no more than `median`, all but the slowest hundredth no more than `p99`."""
 
-    def seconds() -> float:
-        began = time.monotonic()
-        call()
-        return time.monotonic() - began
+    median: float
+    p99: float
 
-    return statistics.quantiles([seconds() for _ in range(times)], n=100, method="inclusive")[98]
+    @classmethod
+    def of(cls, call: Callable[[], object], times: int) -> Times:
+        """Calls so many times."""
+
+        def seconds() -> float:
+            began = time.monotonic()
+            call()
+            return time.monotonic() - began
+
+        percentiles = statistics.quantiles([seconds() for _ in range(times)], n=100, method="inclusive")
+        return cls(median=percentiles[49], p99=percentiles[98])
 
 
 class Witness:
@@ -91,9 +102,9 @@ class Witness:
         self._path = f"/redfish/v1/Systems/{installation.create(name='witness').id}"
         self._is_on = False
 
-    def measure(self, times: int) -> tuple[float, float]:
-        """The p99 of reading it and of switching it, which is answered after calls of its driver."""
-        return p99(self._read, times), p99(self._switch, times)
+    def measure(self, times: int) -> tuple[Times, Times]:
+        """How long it takes to read it and to switch it, which is answered after calls of its driver."""
+        return Times.of(self._read, times), Times.of(self._switch, times)
 
     def _read(self) -> None:
         assert self._api.get(self._path).status_code == 200
@@ -101,7 +112,7 @@ class Witness:
     def _switch(self) -> None:
         body = {"ResetType": "ForceOff" if self._is_on else "On"}
         answer = self._api.post(f"{self._path}/Actions/ComputerSystem.Reset", json=body)
-        assert answer.status_code == 204, answer.text  # it was done within the time that a request waits for its task
+        assert answer.status_code == 204, answer.text
         self._is_on = not self._is_on
 
 
@@ -110,7 +121,9 @@ def api(house: Installation) -> Iterator[httpx.Client]:
     """A client of the house's API."""
     house.application.accounts.ensure_administrator(PASSWORD)
     folder = house.application.settings.data_dir
-    with gunicorn(folder, shipped=True) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    # A request waits for its task however long that takes, so that what it takes is measured.
+    served = gunicorn(folder, shipped=True, HF_SYNC_WAIT_MS="60000")
+    with served as url, httpx.Client(base_url=url, timeout=90, trust_env=False) as client:
         body = {"UserName": "admin", "Password": PASSWORD}
         answer = client.post("/redfish/v1/SessionService/Sessions", json=body)
         client.headers["X-Auth-Token"] = answer.headers["X-Auth-Token"]
@@ -132,7 +145,8 @@ def test_a_hung_libvirtd_holds_up_nobody_else_and_is_found_out(house, api, libvi
     hanging = [thread.name for thread in threading.enumerate() if thread.name.startswith("libvirt ")]
     report(before, during, seen, hanging)
     for calm, busy in zip(before, during, strict=True):
-        assert busy <= max(RATIO * calm, FLOOR_SECONDS)
+        assert busy.median <= max(RATIO * calm.median, USUAL_SECONDS)
+        assert busy.p99 <= max(RATIO * calm.p99, LONGEST_SECONDS)
     assert HostState.SUSPECT in seen, "it is Suspect first"
     assert seen[HostState.SUSPECT][1].state_reason
     assert len(hanging) <= 3 * 8, "the calls that hang are bounded"
@@ -143,10 +157,12 @@ def test_a_hung_libvirtd_holds_up_nobody_else_and_is_found_out(house, api, libvi
     refused_soon(house, running)
     libvirt_host.thaw()
     began = time.monotonic()
-    wait_until(lambda: host_of(house).state is HostState.UP, "the host is Up", 10)
+    wait_until(lambda: host_of(house).state is HostState.UP, "the host is Up", PATIENCE)
     log.info("seconds from the continuation to Up", seconds=round(time.monotonic() - began, 1))
     for system in systems:
-        wait_until(lambda system=system: as_virsh_says(house, libvirt_host, system), f"{system.name} is shown", 5)
+        wait_until(
+            lambda system=system: as_virsh_says(house, libvirt_host, system), f"{system.name} is shown", PATIENCE
+        )
     house.done(house.reset(running, ResetType.FORCE_OFF))
 
 
@@ -176,7 +192,7 @@ def refused_soon(house: Installation, system: System) -> None:
     error = house.failed(house.reset(system, ResetType.PAUSE))
     assert isinstance(error, HostUnavailable)
     assert "kvm1 is Down since" in error.message
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < DRIVER_TIMEOUT
 
 
 def as_virsh_says(house: Installation, libvirt_host, system: System) -> bool:
@@ -185,8 +201,8 @@ def as_virsh_says(house: Installation, libvirt_host, system: System) -> bool:
     return not shown.stale and shown.power_state is (PowerState.ON if is_on else PowerState.OFF)
 
 
-def report(before: tuple[float, float], during: tuple[float, float], seen: Seen, hanging: list[str]) -> None:
+def report(before: tuple[Times, Times], during: tuple[Times, Times], seen: Seen, hanging: list[str]) -> None:
     for name, calm, busy in zip(("GET System", "Reset"), before, during, strict=True):
-        log.info(name, p99_ms_before=round(calm * 1000, 1), p99_ms_during=round(busy * 1000, 1))
+        log.info(name, p99_ms_before=round(calm.p99 * 1000, 1), p99_ms_during=round(busy.p99 * 1000, 1))
     log.info("seconds from the stop to each state", **{state.value: round(at, 1) for state, (at, _) in seen.items()})
     log.info("threads of libvirt while it hangs", count=len(hanging))

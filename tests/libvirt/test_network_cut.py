@@ -19,9 +19,9 @@ from tests.support.network_cable import Cable, network_cable
 pytestmark = [pytest.mark.needs_libvirt, pytest.mark.slow]
 
 DRIVER_TIMEOUT = 4.0
-SILENCE = 30.0
+SILENCE = 60.0
 """Seconds within which the silence is found and the host Down; on a machine that does other things too."""
-BACK = 30.0
+BACK = 60.0
 """Seconds within which it is Up again: TCP sends again ever more seldom, and the connection is tried with a backoff."""
 
 

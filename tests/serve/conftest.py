@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 HAWKFISH = Path(sys.executable).with_name("hawkfish")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
-def until(condition, seconds=20.0, what="it"):
+def until(condition, seconds=60.0, what="it"):
     """Waits for a condition and returns what it gave."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -66,7 +66,7 @@ class Service:
 
     def get(self, path, **arguments):
         trust = ssl.create_default_context(cafile=self.ready["ca_file"]) if self.ready["ca_file"] else True
-        return httpx.get(self.ready["url"] + path, verify=trust, timeout=10, **arguments)
+        return httpx.get(self.ready["url"] + path, verify=trust, timeout=60, **arguments)
 
     @property
     def login(self):
@@ -77,7 +77,7 @@ class Service:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         try:
-            output, _ = self.process.communicate(timeout=20)
+            output, _ = self.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise

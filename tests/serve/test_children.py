@@ -15,7 +15,7 @@ from hawkfish.worker.children import Child
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened before the deadline"
@@ -42,7 +42,8 @@ def test_a_child_that_dies_is_started_again_after_a_pause(child):
     first = child.pid
     os.kill(first, signal.SIGKILL)
     until(lambda: (child.look(), child.pid)[1] is None)
-    assert 0 < child.restart_in <= 0.5
+    assert child._backoff == 0.5
+    assert child.restart_in <= 0.5
     until(lambda: (child.look(), child.pid)[1] is not None)
     assert child.pid != first
     assert child.ready()
@@ -54,10 +55,10 @@ def test_each_death_in_a_row_doubles_the_pause():
     child.start()
     for _ in range(2):
         until(lambda: (child.look(), child.pid)[1] is None)
-        pauses.append(child.restart_in)
+        pauses.append(child._backoff)  # of which some is over already
         until(lambda: (child.look(), child.pid)[1] is not None)
     child.stop()
-    assert pauses[1] > 1.5 * pauses[0]
+    assert pauses == [0.5, 1.0]
 
 
 def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path):
@@ -69,7 +70,7 @@ def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path):
     pid = child.pid
     began = time.monotonic()
     child.stop()
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 60
     assert not alive(pid)
 
 

@@ -15,7 +15,7 @@ from tests.serve.conftest import Service, processes_of, until
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     running = Service(
-        tmp_path_factory.mktemp("operations") / "data", "--simulated-host", "lab:3", HF_TASK_LEASE_SECONDS="3"
+        tmp_path_factory.mktemp("operations") / "data", "--simulated-host", "lab:3", HF_TASK_LEASE_SECONDS="5"
     ).wait()
     yield running
     running.stop()
@@ -40,13 +40,13 @@ def test_a_service_without_a_worker_is_not_ready_and_says_so(service):
     (worker,) = processes_of(service.data_dir)["worker"]
     os.kill(worker, signal.SIGSTOP)
     try:
-        answer = until(lambda: (found := service.get("/readyz")).status_code == 503 and found, 20, "the lease's end")
+        answer = until(lambda: (found := service.get("/readyz")).status_code == 503 and found, what="the lease's end")
         assert answer.json()["checks"]["worker"] == "none is running"
         assert service.get("/healthz").status_code == 200, "the API itself answers, and must not be restarted"
     finally:
         os.kill(worker, signal.SIGCONT)
     # It has lost its lease meanwhile, so that it ends itself and the supervisor starts another.
-    until(lambda: service.get("/readyz").status_code == 200, 30, "a new worker")
+    until(lambda: service.get("/readyz").status_code == 200, what="a new worker")
 
 
 @pytest.mark.slow
@@ -63,7 +63,10 @@ def test_metrics_take_a_login_and_count_what_happened_in_all_processes(service):
 
     target = f"{service.ready['url']}{systems[0]['@odata.id']}/Actions/ComputerSystem.Reset"
     trust = ssl.create_default_context(cafile=service.ready["ca_file"])
-    assert httpx.post(target, json={"ResetType": "On"}, auth=service.login, verify=trust).status_code in {202, 204}
+    assert httpx.post(target, json={"ResetType": "On"}, auth=service.login, verify=trust, timeout=60).status_code in {
+        202,
+        204,
+    }
     ended = 'hawkfish_tasks_ended_total{kind="system.power-on",state="Completed"}'
     until(lambda: ended in metrics(service), what="the count of the worker's work")
     assert any(name.startswith('hawkfish_host_sweep_seconds_count{host="lab"') for name in metrics(service))

@@ -48,6 +48,9 @@ def test_the_first_start_makes_all_and_the_second_reuses_it(serve):
     assert said.count(ready["password"]) == 1
     assert ready["password"] not in service.error_file.read_text()
     assert "Try next" in said
+    assert "This host is simulated" in service.error_file.read_text(), (
+        "what is to be known of a host is said at the start"
+    )
     assert not (service.data_dir / "ready.json").exists()
     assert processes_of(service.data_dir) == {}
 
@@ -85,7 +88,7 @@ def test_what_speaks_no_tls_gets_no_answer_and_leaves_no_traceback(serve):
     service = serve().wait()
     context = ssl.create_default_context(cafile=service.ready["ca_file"])
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert httpx.get(service.ready["url"] + "/redfish", verify=context).status_code == 200
+    assert httpx.get(service.ready["url"] + "/redfish", verify=context, timeout=60).status_code == 200
     address = ("127.0.0.1", int(service.ready["url"].rpartition(":")[2]))
     with socket.create_connection(address) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -138,7 +141,7 @@ def test_killed_processes_come_back_and_simulated_machines_live_on(serve):
         f"{service.ready['url']}{path}/Actions/ComputerSystem.Reset",
         json={"ResetType": "On"},
         auth=service.login,
-        timeout=30,
+        timeout=60,
     ).raise_for_status()
     power = lambda: service.get(path, auth=service.login).json()["PowerState"]  # noqa: E731
     until(lambda: power() == "On", what="power on")
@@ -166,7 +169,7 @@ def test_killed_processes_come_back_and_simulated_machines_live_on(serve):
     began = time.monotonic()
     code, _ = service.stop()
     assert code == 0
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 25, "nobody is waited for without end"
     assert processes_of(service.data_dir) == {}
 
 
@@ -193,9 +196,9 @@ def test_plain_gunicorn_serves_the_api_from_variables(serve, tmp_path):
             stderr=subprocess.PIPE,
         )
         try:
-            answer = httpx.get(f"{address}/redfish/v1/Systems", auth=service.login, timeout=30)
+            answer = httpx.get(f"{address}/redfish/v1/Systems", auth=service.login, timeout=60)
             assert answer.status_code == 200
         finally:
             gunicorn.terminate()
-            _, errors = gunicorn.communicate(timeout=20)
+            _, errors = gunicorn.communicate(timeout=60)
     assert b"Traceback" not in errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Access:
     audit: AuditService
     accounts: AccountService
     sessions: SessionService
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    """What is to be done in a moment."""
 
     def account(self, user_name: str = "operator", role: Role = Role.OPERATOR, **options: Any) -> Account:
         return self.accounts.create(SYSTEM_ACTOR, user_name, PASSWORD, role, **options)
@@ -50,6 +52,10 @@ class Access:
     def actor(self, user_name: str = "operator", role: Role = Role.OPERATOR, **options: Any) -> Actor:
         self.account(user_name, role, **options)
         return self.sessions.login(user_name, PASSWORD, OFFICE)[2]
+
+    def a_moment_passes(self) -> None:
+        while self.waiting:
+            self.waiting.pop()()
 
     def records(self) -> list[AuditRecord]:
         """The whole trail, oldest first."""
@@ -59,10 +65,11 @@ class Access:
 def open_access(database: Database, folder: Path, passwords: Passwords = QUICK, **settings: Any) -> Access:
     chosen = load_settings({}, data_dir=folder, **settings)
     clock = Clock()
-    audit = AuditService(database, chosen, clock=clock)
+    waiting: list[Callable[[], None]] = []
+    audit = AuditService(database, chosen, clock=clock, later=waiting.append)
     accounts = AccountService(database, chosen, audit, passwords=passwords, clock=clock)
     sessions = SessionService(database, chosen, accounts, audit, clock=clock)
-    return Access(database, clock, audit, accounts, sessions)
+    return Access(database, clock, audit, accounts, sessions, waiting)
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:

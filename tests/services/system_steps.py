@@ -8,6 +8,7 @@ from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.errors import (
     HawkFishError,
 )
+from hawkfish.services.accepted import Accepted
 from tests.support.installation import Installation
 
 
@@ -27,3 +28,8 @@ def refused(installation: Installation, error: type[HawkFishError], key: str | N
         installation.application.systems.create(SYSTEM_ACTOR, installation.new(**options), idempotency_key=key)
     assert everything(installation) == before
     return caught.value
+
+
+def has_ended(installation: Installation, accepted: Accepted) -> bool:
+    assert accepted.task is not None
+    return installation.application.tasks.get(SYSTEM_ACTOR, accepted.task.id).ended

@@ -129,7 +129,9 @@ def test_every_wrong_login_is_refused_with_the_same_words(access: Access) -> Non
     assert len(messages) == 1
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.text(max_size=200), st.text(max_size=200), st.none() | st.text(max_size=80))
 @example("a\0b", "\0", "\0")
 @example("\ud800", "\ud800", "\ud800")
@@ -233,6 +235,39 @@ def test_a_lockout_refuses_names_that_are_not_there_alike(access: Access) -> Non
             access.accounts.authenticate("nobody", "wrong password", OFFICE)
     reasons = [record.details["reason"] for record in access.records()]
     assert reasons == ["wrong name or password"] * 3 + ["locked out"] * 2
+
+
+def test_a_lockout_of_an_account_leaves_a_record_however_many_refusals_there_were(access: Access) -> None:
+    account = access.account("ada")
+    for turn in range(1, 7):
+        for _ in range(4):
+            with pytest.raises(NotAuthenticated):
+                access.accounts.authenticate("ada", "wrong password", OFFICE)
+        locked = [record for record in access.records() if record.details.get("locked")]
+        assert [record.subject for record in locked] == [f"account:{account.id}"] * turn
+        access.clock.pass_by(61)
+    access.a_moment_passes()
+    assert len([record for record in access.records() if record.outcome is AuditOutcome.DENIED]) == 10 + turn
+
+
+def test_lockouts_from_however_many_addresses_fill_nothing(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hawkfish.services.strangers.APART", 4)
+    account = access.account("ada")
+    for number in range(1, 21):
+        for _ in range(3):
+            with pytest.raises(NotAuthenticated):
+                access.accounts.authenticate("ada", "wrong password", f"2001:db8:{number}::1")
+    access.a_moment_passes()
+    locked = [record.address for record in access.records() if record.details.get("locked")]
+    # Of two addresses lockouts and refusals are counted apart; of the others ten lockouts are told one by one.
+    assert locked == [f"2001:db8:{number}::1" for number in range(1, 13)]
+    access.clock.pass_by(3601)
+    access.audit.tell_refusals()
+    (told,) = [record for record in access.records() if record.verb == "sessions.lockout"]
+    assert (told.address, told.subject, told.details["count"]) == ("(others)", "", 8)
+    assert {record.subject for record in access.records() if record.address == "2001:db8:1::1"} == {
+        f"account:{account.id}"
+    }
 
 
 def test_a_threshold_of_zero_locks_nobody_out(database: Database, tmp_path: Path) -> None:

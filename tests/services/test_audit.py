@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, AuditOutcome, Role
 from hawkfish.errors import Conflict, DatabaseUnavailable, NotAuthenticated, NotPermitted
-from tests.services.access import ELSEWHERE, OFFICE, PASSWORD, Access, open_access
+from tests.services.access import ELSEWHERE, OFFICE, Access, Statements, open_access
 
 ACTOR = Actor(user_name="ada", role=Role.OPERATOR, address=OFFICE, request_id="request-1")
 
@@ -27,6 +28,11 @@ def write(access: Access, count: int = 1) -> None:
     for number in range(count):
         with access.database.write() as uow:
             access.audit.record(uow, ACTOR, "systems.reset", f"system:{number}", reset_type="On")
+
+
+def said(logs: list[Any]) -> list[str]:
+    """What the audit says in logs that all of this process write to."""
+    return [entry["event"] for entry in logs if entry["event"].startswith("audit.")]
 
 
 def test_a_record_says_who_what_when_and_from_where(access: Access) -> None:
@@ -127,28 +133,116 @@ def test_ids_are_not_given_twice_after_a_purge(access: Access) -> None:
     assert access.records()[0].id > last
 
 
-def test_refusals_of_strangers_are_written_without_filling_the_disk(access: Access) -> None:
+def refuse(access: Access, count: int = 1, address: str = ELSEWHERE, request_id: str | None = None) -> None:
+    for _ in range(count):
+        access.audit.refused_stranger(
+            "authenticate", "GET /x", reason="no credentials", address=address, request_id=request_id
+        )
+
+
+def test_of_the_refusals_of_a_stranger_ten_are_told_one_by_one_and_the_others_together(access: Access) -> None:
+    began = access.clock.now
     with structlog.testing.capture_logs() as logs:
-        for _ in range(200):
-            access.audit.refused(None, "service.read", "", {"reason": "no credentials"}, address=ELSEWHERE)
-    access.audit.refused(None, "service.read", "", {"reason": "no credentials"}, address=OFFICE, request_id="request-9")
+        refuse(access, 150)
+        access.clock.pass_by(1800)
+        refuse(access, 50)
+    refuse(access, address=OFFICE, request_id="request-9")
+    access.a_moment_passes()
     trail = access.records()
-    assert [record.address for record in trail] == [ELSEWHERE] * 60 + [OFFICE]
-    assert (trail[-1].user_name, trail[-1].request_id) == ("(unknown)", "request-9")
-    assert [entry["event"] for entry in logs] == ["audit.refusals_left_out"]
-    access.clock.pass_by(61)
-    access.audit.refused(None, "service.read", "", {}, address=ELSEWHERE)
-    assert access.records()[-1].details == {"suppressed": 140}
+    assert [record.address for record in trail] == [ELSEWHERE] * 10 + [OFFICE]
+    assert (trail[-1].user_name, trail[-1].request_id, trail[-1].subject) == ("(unknown)", "request-9", "GET /x")
+    assert said(logs) == []
+    assert access.audit.tell_refusals() == 0, "the hour is not over"
+    access.clock.pass_by(1801)
+    assert access.audit.tell_refusals() == 1, "of the office all was told"
+    told = access.records()[-1]
+    assert (told.user_name, told.address, told.verb, told.outcome) == (
+        "(unknown)",
+        ELSEWHERE,
+        "authenticate",
+        AuditOutcome.DENIED,
+    )
+    assert told.details == {
+        "reason": "refused again, after the 10 times that are told one by one",
+        "count": 190,
+        "began": began.isoformat(timespec="seconds"),
+        "ended": (began + timedelta(seconds=1800)).isoformat(timespec="seconds"),
+    }
+    access.clock.pass_by(3601)
+    assert access.audit.tell_refusals() == 0
+    refuse(access, 11)
+    access.a_moment_passes()
+    assert [record.address for record in access.records()[-11:]] == [ELSEWHERE] * 10 + [ELSEWHERE]
 
 
-def test_failed_logins_are_throttled_in_the_same_way(access: Access) -> None:
-    for number in range(70):
-        with pytest.raises(NotAuthenticated):
-            access.accounts.authenticate(f"name{number}", PASSWORD, ELSEWHERE)
-    assert len(access.records()) == 60
-    with pytest.raises(NotAuthenticated):
-        access.accounts.authenticate("name", PASSWORD, OFFICE)
-    assert len(access.records()) == 61
+def test_a_stranger_who_asks_on_has_the_database_written_once_a_moment(access: Access) -> None:
+    refuse(access, 10)
+    with Statements(access.database) as sent:
+        refuse(access, 500)
+    assert sent == []
+    assert len(access.waiting) == 1
+    with Statements(access.database) as sent:
+        access.a_moment_passes()
+    assert 1 <= len(sent) <= 3
+
+
+def test_refusals_are_counted_for_all_processes_and_over_their_ends(access: Access, tmp_path: Path) -> None:
+    refuse(access, 17)
+    access.audit.close()  # what was gathered is written
+    other = open_access(access.database, tmp_path, lockout_threshold=0)
+    refuse(other, 5)
+    other.a_moment_passes()
+    assert len(access.records()) == 10
+    other.clock.pass_by(3601)
+    assert other.audit.tell_refusals() == 1
+    assert access.records()[-1].details["count"] == 12
+
+
+def test_failed_logins_are_told_in_the_same_way_and_those_of_each_account_apart(access: Access) -> None:
+    account = access.account("ada")
+    for number in range(30):
+        for name in (f"name{number}", "ada"):
+            with pytest.raises(NotAuthenticated):
+                access.accounts.authenticate(name, "wrong password", ELSEWHERE)
+    access.a_moment_passes()
+    access.clock.pass_by(3601)
+    assert access.audit.tell_refusals() == 2
+    failed = [record for record in access.records() if record.outcome is AuditOutcome.DENIED]
+    subject = f"account:{account.id}"
+    assert [record.subject for record in failed] == ["", subject] * 10 + ["", subject]
+    assert [record.details["count"] for record in failed[-2:]] == [20, 20]
+
+
+def test_sources_beyond_those_that_are_counted_apart_are_counted_together(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hawkfish.services.strangers.APART", 3)
+    sources = [f"2001:db8:{number}::/64" for number in range(1, 9)]
+    for _ in range(11):
+        for source in sources:
+            refuse(access, address=source.replace("/64", "1"))
+    access.a_moment_passes()
+    assert len(access.records()) == 3 * 10 + 10
+    access.clock.pass_by(3601)
+    assert access.audit.tell_refusals() == 4
+    assert {record.address: record.details["count"] for record in access.records()[-4:]} == {
+        sources[0]: 1,
+        sources[1]: 1,
+        sources[2]: 1,
+        "(others)": 5 * 11 - 10,
+    }
+
+
+def test_a_clock_that_is_set_back_closes_no_login_and_keeps_no_count_for_ever(access: Access) -> None:
+    refuse(access, 11)
+    access.clock.pass_by(-7200)
+    refuse(access, 3)
+    access.a_moment_passes()
+    assert access.audit.tell_refusals() == 1
+    assert access.records()[-1].details["count"] == 4
+    refuse(access)
+    access.a_moment_passes()
+    assert access.records()[-1].at == access.clock.now
 
 
 def test_known_callers_are_always_written(access: Access) -> None:
@@ -164,4 +258,14 @@ def test_a_refusal_stands_where_it_cannot_be_written(access: Access, monkeypatch
     monkeypatch.setattr(access.database, "write", fail)
     with structlog.testing.capture_logs() as logs, pytest.raises(NotPermitted):
         access.audit.authorize(ACTOR, "hosts.add", "hosts")
-    assert [entry["event"] for entry in logs] == ["audit.refusal_not_written"]
+    assert said(logs) == ["audit.refusal_not_written"]
+
+
+def test_so_does_one_of_a_stranger(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_work: object) -> None:
+        raise DatabaseUnavailable("The database does not answer.")
+
+    monkeypatch.setattr(access.database, "run", fail)
+    with structlog.testing.capture_logs() as logs:
+        refuse(access)
+    assert said(logs) == ["audit.refusal_not_written"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.bios import future_attributes, present_attributes
-from hawkfish.domain.machines import Firmware, PowerState
-from hawkfish.domain.systems import AppliedSetup, ResetType, SystemChanges
+from hawkfish.domain.machines import BootDevice, Firmware, PowerState
+from hawkfish.domain.systems import AppliedSetup, BootOverrideEnabled, ResetType, SystemChanges
 from hawkfish.errors import PreconditionFailed, PropertyNotInList, PropertyUnknown, SeveralErrors
+from hawkfish.services.bios import refuse_unready
 
 USUAL = {"BootMode": "Uefi", "CpuModel": "simulated", "NestedVirtualization": "Auto", "NetworkBoot": "Enabled"}
 OTHER = {
@@ -94,6 +97,50 @@ def test_a_start_that_fails_tells_why_and_the_next_one_ends_that(installation, s
     assert now.setup_applied == AppliedSetup(firmware=now.firmware, setup=now.setup)
 
 
+def test_a_machine_that_runs_already_is_not_said_to_have_what_waits_for_its_start(installation, system):
+    installation.start(system)
+    change(installation, system, CpuModel="simulated-small")
+    now = reset(installation, system, ResetType.ON)
+    assert shown(now) == (USUAL, USUAL | {"CpuModel": "simulated-small"})
+    assert (now.setup_applied_at, now.setup_applied) == (None, None)
+    assert reset(installation, system, ResetType.POWER_CYCLE).setup_applied_at is not None
+
+
+def test_a_change_of_the_definition_brings_nothing_else_that_waits_for_a_start(installation, system):
+    change(installation, system, **OTHER)
+    installation.done(installation.application.systems.update(SYSTEM_ACTOR, system.id, SystemChanges(memory_mib=256)))
+    machine = installation.machine(system)
+    assert (machine.memory_mib, machine.firmware, machine.setup) == (256, Firmware.UEFI, system.setup)
+    started = reset(installation, system, ResetType.ON)
+    assert shown(started) == (OTHER, OTHER)
+    assert started.setup_applied_at is not None
+
+
+def test_firmware_without_a_set_up_menu_and_a_start_into_it_are_not_both_accepted(installation, system, monkeypatch):
+    to_menu = SystemChanges(boot_enabled=BootOverrideEnabled.ONCE, boot_device=BootDevice.SETUP, boot_device_given=True)
+    update = installation.application.systems.update
+    refused = []
+
+    def enter_menu():
+        try:
+            update(SYSTEM_ACTOR, system.id, to_menu)
+        except PropertyNotInList as error:
+            refused.append(error)
+
+    other = threading.Thread(target=enter_menu)
+
+    def look_while_another_changes(found):
+        refuse_unready(found)
+        other.start()
+        other.join(1)
+
+    monkeypatch.setattr("hawkfish.services.bios.refuse_unready", look_while_another_changes)
+    change(installation, system, BootMode="LegacyBios")
+    other.join(30)
+    now = installation.get(system)
+    assert (now.firmware, now.boot.device, len(refused)) == (Firmware.BIOS, None, 1)
+
+
 def test_the_boot_mode_is_that_of_the_boot_of_the_system(installation, system):
     changed = change(installation, system, BootMode="LegacyBios")
     assert changed.firmware is Firmware.BIOS
@@ -144,3 +191,24 @@ def test_a_lost_update_is_refused(installation, system):
     bios.update(SYSTEM_ACTOR, system.id, {"CpuModel": "simulated-small"}, system.version)
     with pytest.raises(PreconditionFailed):
         bios.update(SYSTEM_ACTOR, system.id, {"CpuModel": "simulated-large"}, system.version)
+
+
+def test_what_is_there_already_is_no_change_whatever_version_is_demanded(installation, system):
+    application = installation.application
+    change(installation, system, NetworkBoot="Disabled")
+    application.secure_boot.update(SYSTEM_ACTOR, system.id, enabled=True)
+    before = installation.get(system)
+
+    def traces():
+        with application.database.read() as uow:
+            return uow.events.count(f"system:{system.id}"), uow.audit.count(f"system:{system.id}"), uow.tasks.count()
+
+    left = traces()
+    for version in (None, before.version):
+        application.bios.update(SYSTEM_ACTOR, system.id, future_attributes(before), version)
+        application.secure_boot.update(SYSTEM_ACTOR, system.id, enabled=True, expected_version=version)
+    assert (installation.get(system).version, traces()) == (before.version, left)
+    with pytest.raises(PreconditionFailed):
+        application.bios.update(SYSTEM_ACTOR, system.id, {"NetworkBoot": "Disabled"}, before.version - 1)
+    with pytest.raises(PreconditionFailed):
+        application.secure_boot.update(SYSTEM_ACTOR, system.id, enabled=True, expected_version=before.version - 1)

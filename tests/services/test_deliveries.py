@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from uuid import UUID
@@ -37,7 +38,7 @@ def receiver():
 
 @contextmanager
 def opened(database_url, folder, **settings):
-    given = {"event_retry_seconds": 0.02, "event_retry_attempts": 2, "event_delivery_seconds": 1.0}
+    given = {"event_retry_seconds": 0.02, "event_retry_attempts": 2, "event_delivery_seconds": 20.0}
     chosen = load_settings({}, data_dir=folder, database_url=database_url, **given | settings)
     application = Application.open(chosen)
     try:
@@ -60,10 +61,10 @@ def delivering(application):
     dispatcher.start()
     deliveries.start()
     try:
-        yield
+        yield deliveries
     finally:
-        deliveries.stop()
-        dispatcher.stop()
+        deliveries.stop(30)
+        dispatcher.stop(30)
 
 
 def subscribe(application, receiver, *, actor=SYSTEM_ACTOR, **options):
@@ -121,7 +122,7 @@ def test_a_receiver_of_an_authority_of_ones_own_is_trusted_once_the_setting_name
             subscription, _ = subscribe(untrusting, secure)
             with delivering(untrusting):
                 happen(untrusting, 1)
-                wait_until(lambda: deliveries(untrusting, subscription), "a delivery is tried", 20)
+                wait_until(lambda: deliveries(untrusting, subscription), "a delivery is tried")
             assert "HF_TRUSTED_CA_FILE" in deliveries(untrusting, subscription)[0].error
         assert secure.posts == []
         with opened(sqlite_url, tmp_path, trusted_ca_file=certificate.ca_file) as trusting, delivering(trusting):
@@ -136,6 +137,13 @@ def test_a_signature_is_that_of_the_specification():
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+@pytest.fixture
+def places_are_saved_at_once(monkeypatch):
+    """So that it is known that all is told."""
+    monkeypatch.setattr("hawkfish.services.deliveries.SAVE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("places_are_saved_at_once")
 @pytest.mark.parametrize(
     ("interest", "wanted"),
     [
@@ -143,6 +151,7 @@ def test_a_signature_is_that_of_the_specification():
         (Interest(registry_prefixes=("TaskEvent",)), ["t"]),
         (Interest(message_ids=("ResourceEvent.ResourceCreated",)), ["2"]),
         (Interest(message_ids=("ResourceEvent.1.0.ResourceCreated",)), ["2"]),
+        (Interest(message_ids=("ResourceEvent.ResourceCreated",), registry_prefixes=("TaskEvent",)), ["2", "t"]),
         (Interest(origin_resources=("/redfish/v1/Systems/1",)), ["1"]),
         (Interest(origin_resources=("/redfish/v1/Systems",)), []),
         (Interest(origin_resources=("/redfish/v1/Systems",), subordinate_resources=True), ["1", "2"]),
@@ -153,8 +162,7 @@ def test_a_signature_is_that_of_the_specification():
 )
 def test_only_what_is_wanted_is_sent(sqlite_url, tmp_path, receiver, interest, wanted):
     with opened(sqlite_url, tmp_path) as application, delivering(application):
-        end = Interest(message_ids=("ResourceEvent.ResourceRemoved",))
-        subscribe(application, receiver, interest=interest)
+        subscription, _ = subscribe(application, receiver, interest=interest)
 
         def write(uow):
             uow.events.add(RESOURCE_CHANGED, "system:1")
@@ -162,10 +170,14 @@ def test_only_what_is_wanted_is_sent(sqlite_url, tmp_path, receiver, interest, w
             uow.events.add(TASK_STARTED, "task:t", "t")
 
         application.database.run(write)
-        with Receiver() as last:  # it hears of the end after the first has heard of all
-            made, _ = subscribe(application, last, interest=end)
-            application.subscriptions.delete(SYSTEM_ACTOR, made.id)
-        wait_until(lambda: [item for item in receiver.origins if len(item) == 1] == wanted, f"{wanted} arrives")
+
+        def is_told():
+            with application.database.read() as uow:
+                (place,) = [sink.sequence for sink in uow.events.sinks() if sink.name == subscription.subject]
+                return place == uow.events.newest()
+
+        wait_until(is_told, "the last is told")
+        assert [item for item in receiver.origins if item != str(subscription.id)] == wanted
 
 
 def test_what_the_owner_does_not_see_is_not_sent(database_url, tmp_path, receiver):
@@ -192,13 +204,13 @@ def test_what_the_owner_does_not_see_is_not_sent(database_url, tmp_path, receive
         (500, "answer", "answers 500"),
         (404, "answer", "answers 404"),
         (302, "answer", "redirects"),
-        (200, "hang", "took more than 1 s"),
-        (200, "drip", "took more than 1 s"),
+        (200, "hang", "took more than 2 s"),
+        (200, "drip", "took more than 2 s"),
     ],
 )
 def test_only_2xx_in_time_is_delivered_and_nobody_else_waits(sqlite_url, tmp_path, status, mode, said):
     with (
-        opened(sqlite_url, tmp_path) as application,
+        opened(sqlite_url, tmp_path, event_delivery_seconds=20.0 if mode == "answer" else 2.0) as application,
         Receiver(status=status, mode=mode) as bad,
         Receiver() as receiver,
     ):
@@ -308,7 +320,7 @@ def test_a_delivery_in_which_the_worker_is_killed_is_made_again_in_order(applica
     command = [sys.executable, "-c", WORKER, str(application.settings.data_dir), url]
     with subprocess.Popen(command) as worker:
         receiver.on_post = lambda _: worker.kill()  # before it is answered
-        assert worker.wait(30) == -signal.SIGKILL
+        assert worker.wait(60) == -signal.SIGKILL
     receiver.on_post = lambda _: None
     assert receiver.origins == ["1", "2"]
     happen(application, 3)
@@ -316,6 +328,33 @@ def test_a_delivery_in_which_the_worker_is_killed_is_made_again_in_order(applica
         wait_until(lambda: receiver.origins == ["1", "2", "1", "2", "3"], "all is delivered again, in order")
     again = [record["EventId"] for record in receiver.records]
     assert again[:2] == again[2:4], "a receiver knows them by their EventId"
+
+
+def test_a_subscription_that_is_resumed_while_it_is_delivered_to_is_sent_nothing_twice(sqlite_url, tmp_path):
+    came, answers = threading.Event(), threading.Event()
+
+    def answer_late(_):
+        came.set()
+        assert answers.wait(30)
+
+    with (
+        Receiver(on_post=answer_late) as receiver,
+        opened(sqlite_url, tmp_path) as application,
+        delivering(application) as deliveries,
+    ):
+        subscription, _ = subscribe(application, receiver)
+        happen(application, 1)
+        assert came.wait(30)
+        courier = deliveries._couriers[subscription.id]
+        application.subscriptions.suspend(SYSTEM_ACTOR, subscription.id)
+        happen(application, 2)
+        wait_until(lambda: courier._stopped, "the worker has seen that")
+        application.subscriptions.resume(SYSTEM_ACTOR, subscription.id)
+        time.sleep(0.3)  # another that began beside it would deliver by then; that none does cannot be waited for
+        answers.set()
+        receiver.wait_for(2)
+        wait_until(lambda: application.subscriptions.progress(subscription).delivered == 2, "both are delivered")
+    assert receiver.origins == numbers(1, 2)
 
 
 def test_a_delivery_is_made_again_when_it_is_asked_for(application, receiver):
@@ -368,6 +407,7 @@ def operator(application, name="operator"):
             "http://[::ffff:a9fe:a9fe]/",
         ),
         *("http://0.0.0.0/", "ftp://192.0.2.1/", "http://me:secret@192.0.2.1/", "http://", "x", "http://a b/"),
+        "http://xn--a/",
     ],
 )
 def test_nobody_may_have_events_sent_there(sqlite_url, tmp_path, destination):
@@ -383,8 +423,13 @@ def test_internal_addresses_are_for_administrators_and_for_others_by_a_setting(s
         actor = operator(application)
         with pytest.raises(PropertyConflict, match="HF_EVENTS_ALLOWED_NETWORKS"):
             application.subscriptions.create(actor, inside)
-        with pytest.raises(PropertyConflict, match="HF_EVENTS_ALLOWED_NETWORKS"):
-            application.subscriptions.create(actor, NewSubscription(destination="http://[::1]:8080/"))
+        for address in (
+            "::1",
+            "fec0::1",
+            "64:ff9b:1::a01:203",
+        ):  # the last two are private ones that Python takes for global
+            with pytest.raises(PropertyConflict, match="HF_EVENTS_ALLOWED_NETWORKS"):
+                application.subscriptions.create(actor, NewSubscription(destination=f"http://[{address}]:8080/"))
         application.subscriptions.create(actor, NewSubscription(destination="https://8.8.8.8/"))
         application.subscriptions.create(SYSTEM_ACTOR, inside)
     with opened(sqlite_url, tmp_path, events_allowed_networks=("10.1.0.0/16",)) as application:
@@ -413,9 +458,28 @@ def test_a_name_is_judged_when_something_is_sent_there(sqlite_url, tmp_path, rec
                 failed = wait_until(lambda made=made: deliveries(application, made), "the delivery is refused")[0]
                 assert (failed.state, failed.status) == (DeliveryState.FAILED, None)
                 assert said in failed.error
-        assert application.subscriptions.progress(admin).delivered == 1
+            wait_until(lambda: application.subscriptions.progress(admin).delivered == 1, "the delivery is written down")
     assert {post.path for post in receiver.posts} == {"/events"}
     assert receiver.posts[0].headers["host"] == f"inside.test:{port}"
+
+
+def test_a_receiver_that_listens_at_one_of_its_addresses_is_reached(sqlite_url, tmp_path, receiver, monkeypatch):
+    """As one on `localhost` does mostly, which is an address of IPv6 first."""
+    port = receiver.url.split(":")[2].partition("/")[0]
+    really = socket.getaddrinfo
+
+    def look_up(host, *more, **options):
+        both = [(2, 1, 6, "", (address, int(port))) for address in ("127.0.0.2", "127.0.0.1")]
+        return both if host == "localhost" else really(host, *more, **options)
+
+    monkeypatch.setattr("hawkfish.services.outgoing.socket.getaddrinfo", look_up)
+    with opened(sqlite_url, tmp_path) as application:
+        subscription, _ = subscribe(application, receiver, destination=f"http://localhost:{port}/events")
+        with delivering(application):
+            happen(application, 1)
+            receiver.wait_for(1)
+            wait_until(lambda: deliveries(application, subscription), "the delivery is written down")
+        assert [delivery.state for delivery in deliveries(application, subscription)] == [DeliveryState.DELIVERED]
 
 
 # --- the records themselves ------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from tests.support.service import NO_HOST, Inspection
 pytestmark = pytest.mark.slow
 
 MIB = 2**20
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Bench(Inspection):
 
 @pytest.fixture
 def bench(database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    application = Application.open(load_settings({}, data_dir=tmp_path, database_url=database_url, graceful_timeout=1))
+    application = Application.open(load_settings({}, data_dir=tmp_path, database_url=database_url, graceful_timeout=8))
     injector = FaultInjector()
     make = application.plugins.create_compute_driver
     monkeypatch.setattr(application.plugins, "create_compute_driver", lambda *given: injector.wrap(make(*given)))

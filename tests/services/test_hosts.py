@@ -161,7 +161,7 @@ def test_a_host_changed_meanwhile_is_not_removed(installation):
 def test_a_host_that_was_removed_can_be_added_again_with_what_is_on_it(installation):
     host = installation.host()
     remove(installation, host)
-    wait_until(lambda: host.id not in installation.application.drivers._connections, "its driver is let go", 10)
+    wait_until(lambda: host.id not in installation.application.drivers._connections, "its driver is let go")
     again = add(installation, host.name, host.uri)
     installation.done(again)
     assert installation.create(host=host.name).host_id == again.subject_id

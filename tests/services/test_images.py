@@ -138,8 +138,10 @@ def everything(installation):
     ids=["404", "truncated", "endless", "slow", "silent", "metadata", "loop"],
 )
 def test_a_server_that_does_not_do_as_it_should_fails_the_task_and_leaves_nothing(
-    installation, server, plan, error, told
+    installation, server, plan, error, told, *, request
 ):
+    if not plan.keys().isdisjoint({"drip_seconds", "silent"}):
+        request.getfixturevalue("impatient")
     before = everything(installation)
     server.plans["/disk.img"] = Plan(content(installation), **plan)
     failure = installation.failed(add(installation, url=server.url("/disk.img")))
@@ -162,7 +164,7 @@ def test_a_download_that_is_cancelled_leaves_nothing(installation, server):
     half, gate = threading.Event(), threading.Event()
     server.plans["/disk.img"] = Plan(content(installation, 4 * MIB), half=half, gate=gate)
     accepted = add(installation, url=server.url("/disk.img"))
-    assert half.wait(20)
+    assert half.wait(30)
     installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
     assert isinstance(installation.failed(accepted), Aborted)
     assert everything(installation) == before
@@ -173,7 +175,7 @@ def test_an_image_that_is_deleted_while_it_is_downloaded_leaves_nothing(installa
     half, gate = threading.Event(), threading.Event()
     server.plans["/disk.img"] = Plan(content(installation, 4 * MIB), half=half, gate=gate)
     accepted = add(installation, url=server.url("/disk.img"))
-    assert half.wait(20)
+    assert half.wait(30)
     image = installation.application.images.get(SYSTEM_ACTOR, accepted.subject_id)
     assert (image.state, image.content) == (ImageState.FETCHING, None)
     installation.application.images.delete(SYSTEM_ACTOR, image.id)
@@ -185,7 +187,7 @@ def test_an_image_that_is_on_its_way_makes_no_disk(installation, server):
     half, gate = threading.Event(), threading.Event()
     server.plans["/disk.img"] = Plan(content(installation), half=half, gate=gate)
     accepted = add(installation, url=server.url("/disk.img"))
-    assert half.wait(20)
+    assert half.wait(30)
     with pytest.raises(PropertyConflict, match="Fetching"):
         installation.create(disks=(NewDisk(image_id=str(accepted.subject_id)),))
     gate.set()
@@ -228,7 +230,7 @@ def test_the_same_url_asked_for_by_many_is_downloaded_once(installation, server)
     half, gate = threading.Event(), threading.Event()
     server.plans["/disk.img"] = Plan(content(installation), half=half, gate=gate)
     outcomes = at_once(*[lambda: add(installation, url=server.url("/disk.img"))] * 5)
-    assert half.wait(20)
+    assert half.wait(30)
     gate.set()
     for accepted in outcomes:
         installation.done(accepted)
@@ -242,7 +244,7 @@ def test_a_request_that_is_repeated_joins_the_first(installation, server):
     server.plans["/disk.img"] = Plan(content(installation), half=half, gate=gate)
     name = installation.name("image")
     first = add(installation, name=name, url=server.url("/disk.img"))
-    assert half.wait(20)
+    assert half.wait(30)
     again = add(installation, name=name, url=server.url("/disk.img"))
     assert (again.subject_id, again.task.id) == (first.subject_id, first.task.id)
     with pytest.raises(AlreadyExists):
@@ -384,9 +386,9 @@ def test_a_download_from_a_silent_server_is_cancelled_at_once(installation, serv
     before = everything(installation)
     server.plans["/disk.img"] = Plan(b"", mute=True)
     accepted = add(installation, url=server.url("/disk.img"))
-    wait_until(lambda: server.count("/disk.img"), "the server being asked", 20)
+    wait_until(lambda: server.count("/disk.img"), "the server being asked")
     begun = time.monotonic()
     installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
     assert isinstance(installation.failed(accepted), Aborted)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10, "half as long as the server may be silent"
     assert everything(installation) == before

@@ -9,7 +9,14 @@ import pytest
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, AuditOutcome, Role
 from hawkfish.domain.events import Severity
 from hawkfish.domain.logs import SystemLog
-from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_POWERED_ON, WORK_FAILED
+from hawkfish.domain.messages import (
+    RESOURCE_CHANGED,
+    RESOURCE_CREATED,
+    RESOURCE_POWERED_OFF,
+    RESOURCE_POWERED_ON,
+    WORK_FAILED,
+)
+from hawkfish.domain.subscriptions import TestEvent
 from hawkfish.domain.systems import ResetType
 from hawkfish.errors import Conflict, NotFound, NotPermitted, PropertyNotInList
 from tests.support.installation import READER
@@ -51,6 +58,17 @@ def test_entries_come_newest_first_in_pages(installation, logs, system):
     assert logs.get(SYSTEM_ACTOR, system.id, EVENTS, entries[0].id) == entries[0]
 
 
+def test_a_test_event_is_no_entry_since_nothing_has_happened(installation, logs, system):
+    add(installation, system, "a")
+    off = TestEvent(message_id=RESOURCE_POWERED_OFF.id, arguments=("b",), subject=f"system:{system.id}")
+    installation.application.subscriptions.submit_test(SYSTEM_ACTOR, off)
+    (told,) = installation.application.events.page(SYSTEM_ACTOR, subject=off.subject, limit=1)
+    assert told.message_id == off.message_id
+    assert shown(logs, system) == (["a"], 1)
+    with pytest.raises(NotFound):
+        logs.get(SYSTEM_ACTOR, system.id, EVENTS, told.id)
+
+
 def test_clearing_hides_what_was_and_leaves_the_record(installation, logs, system):
     add(installation, system, "a", "b")
     (newest, _), _ = logs.page(SYSTEM_ACTOR, system.id, EVENTS)
@@ -84,6 +102,27 @@ def test_what_is_being_recorded_while_a_log_is_cleared_is_either_before_it_or_sh
     assert shown(logs, system) == ((["late"], 1) if uow.is_postgresql else ([], 0))
 
 
+def test_what_is_being_recorded_while_an_audit_log_is_cleared_is_shown(installation, logs, system):
+    """As above: there a record of another system is committed before it, with a larger id."""
+    other = installation.create()
+
+    def clear_both():
+        logs.clear(SYSTEM_ACTOR, other.id, AUDIT)
+        logs.clear(SYSTEM_ACTOR, system.id, AUDIT)
+
+    with installation.application.database.write() as uow:
+        installation.application.audit.record(uow, SYSTEM_ACTOR, "systems.update", f"system:{system.id}")
+        clearing = threading.Thread(target=clear_both)
+        clearing.start()
+        if uow.is_postgresql:
+            clearing.join(30)
+            assert not clearing.is_alive(), "it waits for nobody"
+    clearing.join(30)
+    entries, _ = logs.page(SYSTEM_ACTOR, system.id, AUDIT)
+    late = ["systems.update"] if uow.is_postgresql else []
+    assert [entry.verb for entry in entries] == ["logs.clear", *late]
+
+
 def test_the_audit_trail_of_a_system_is_its_own(installation, logs, system):
     entries, total = logs.page(SYSTEM_ACTOR, system.id, AUDIT)
     assert [entry.verb for entry in entries] == ["logs.clear", "systems.create"]
@@ -109,6 +148,15 @@ def test_who_may_read_and_clear(installation, logs, system):
             with pytest.raises(NotPermitted):
                 refused()
     assert logs.page(READER, system.id, EVENTS)[1] == 1
+
+
+def test_a_new_system_shows_nothing_of_one_that_had_its_uuid_before(installation, logs, system):
+    add(installation, system, "a")
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    again = installation.create(id=system.id)
+    assert [entry.verb for entry in logs.page(SYSTEM_ACTOR, again.id, AUDIT)[0]] == ["systems.create"]
+    (created,), _ = logs.page(SYSTEM_ACTOR, again.id, EVENTS)
+    assert created.message_id == RESOURCE_CREATED.id
 
 
 def test_a_system_that_is_gone_has_no_logs(installation, logs, system):

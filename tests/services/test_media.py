@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hawkfish.domain.systems import BootOverrideEnabled, ResetType, SystemChange
 from hawkfish.domain.tasks import TaskState
 from hawkfish.errors import Conflict, DownloadFailed, ImageRefused, InUse, NotPermitted, PropertyInvalidFormat
 from hawkfish.services.machines import machine_spec_with
+from hawkfish.services.media_order import media_ahead
 from hawkfish.testing.waiting import wait_until
 from tests.support.file_server import FileServer, Plan
 from tests.support.installation import READER, installation, shared_installation
@@ -29,10 +31,13 @@ def server():
         yield running
 
 
+NUMBERS = itertools.count(1)
+
+
 @pytest.fixture
 def path(server, request):
     """A path of this test alone."""
-    path = f"/{request.node.name.partition('[')[0]}-{id(request)}.iso"
+    path = f"/{request.node.name.partition('[')[0]}-{next(NUMBERS)}.iso"
     yield path
     server.plans.pop(path, None)
 
@@ -129,6 +134,107 @@ def test_no_start_goes_without_the_image_that_was_accepted_before_it(installatio
     assert installation.boots(system) == ["disk"]
 
 
+def boot_once_from_cd(installation, system):
+    changes = SystemChanges(boot_enabled=BootOverrideEnabled.ONCE, boot_device=BootDevice.CD, boot_device_given=True)
+    installation.application.systems.update(SYSTEM_ACTOR, system.id, changes)
+
+
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
+def test_an_image_to_boot_from_that_was_not_to_be_had_is_told_of_by_the_next_start(
+    installation, media, server, path, reset_type
+):
+    """Who took the acceptance for done and asks for power later than the failure is not given another boot."""
+    server.plans[path] = Plan(b"", status=404)
+    system = installation.create()
+    assert isinstance(installation.failed(media.insert(system, server.url(path))), DownloadFailed)
+    boot_once_from_cd(installation, system)
+    error = installation.failed(installation.reset(system, reset_type))
+    assert isinstance(error, Conflict)
+    assert "404" in error.message
+    assert installation.boots(system) == []
+    assert installation.get(system).boot.enabled is BootOverrideEnabled.ONCE
+    installation.done(installation.reset(system, reset_type))
+    assert installation.boots(system) == ["cd"], (
+        "who has been told may start it with what is there: first an empty drive"
+    )
+
+
+def test_an_image_that_was_not_to_be_had_is_no_matter_where_it_is_not_booted_from(installation, media, server, path):
+    server.plans[path] = Plan(b"", status=404)
+    system = installation.create()
+    installation.failed(media.insert(system, server.url(path)))
+    installation.done(installation.reset(system, ResetType.ON))
+    assert installation.boots(system) == ["disk"]
+
+
+def test_an_image_that_was_not_to_be_had_is_no_matter_to_a_new_system_with_the_same_uuid(
+    installation, media, server, path
+):
+    server.plans[path] = Plan(b"", status=404)
+    system = installation.create()
+    installation.failed(media.insert(system, server.url(path)))
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    again = installation.create(id=system.id)
+    boot_once_from_cd(installation, again)
+    installation.done(installation.reset(again, ResetType.ON))
+    assert installation.boots(again) == ["cd"]
+
+
+def test_a_start_that_was_cut_short_has_told_nobody_of_an_image_that_was_not_to_be_had(
+    installation, media, server, path
+):
+    server.plans[path] = Plan(b"", status=404)
+    system = installation.create()
+    installation.failed(media.insert(system, server.url(path)))
+    installation.done(installation.reset(system, ResetType.ON))
+    boot_once_from_cd(installation, system)
+    gate = threading.Event()
+    server.plans[f"/slow{path}"] = Plan(iso(), gate=gate)
+    slow = MediaRequest(image=server.url(f"/slow{path}"))
+    waited_for = installation.application.media.insert(SYSTEM_ACTOR, system.id, "Usb", slow)
+    cut_short = installation.reset(system, ResetType.FORCE_RESTART)
+    installation.done(installation.reset(system, ResetType.FORCE_OFF))
+    gate.set()
+    installation.done(waited_for)
+    assert installation.application.tasks.get(SYSTEM_ACTOR, cut_short.task.id).state is TaskState.CANCELLED
+    assert isinstance(installation.failed(installation.reset(system, ResetType.ON)), Conflict)
+    assert installation.boots(system) == ["disk"]
+
+
+def test_an_image_that_was_not_to_be_had_is_no_matter_once_another_is_there(installation, media, server, path):
+    system = installation.create()
+    installation.failed(media.insert(system, server.url(f"/none{path}")))
+    server.plans[path] = Plan(iso())
+    installation.done(media.insert(system, server.url(path)))
+    boot_once_from_cd(installation, system)
+    installation.done(installation.reset(system, ResetType.ON))
+    assert installation.boots(system) == ["cd"]
+
+
+def test_an_insertion_comes_before_a_start_or_after_it_and_not_into_its_midst(
+    installation, media, server, path, monkeypatch
+):
+    server.plans[path] = Plan(iso())
+    system = installation.create()
+    inserted = []
+    insertion = threading.Thread(target=lambda: inserted.append(media.insert(system, server.url(path))))
+
+    def look_while_another_inserts(uow, system_id):
+        found = media_ahead(uow, system_id)
+        insertion.start()
+        insertion.join(1)
+        return found
+
+    monkeypatch.setattr("hawkfish.services.power.media_ahead", look_while_another_inserts)
+    starting = installation.reset(system, ResetType.ON)
+    insertion.join(30)
+    (inserting,) = inserted
+    is_waited_for = inserting.task.id in starting.task.arguments["media"]
+    assert is_waited_for is (inserting.task.number < starting.task.number)
+    installation.done(starting)
+    installation.done(inserting)
+
+
 def test_an_image_that_was_taken_back_is_not_missed(installation, media, server, path):
     gate = threading.Event()
     server.plans[path] = Plan(iso(), gate=gate)
@@ -139,6 +245,26 @@ def test_an_image_that_was_taken_back_is_not_missed(installation, media, server,
     installation.done(starting)
     gate.set()
     assert installation.boots(system) == ["disk"]
+
+
+@pytest.mark.parametrize("part", ["Fetch", "Copy"])
+def test_a_download_that_is_cancelled_takes_back_no_insertion(installation, media, server, path, part):
+    gate = threading.Event()
+    server.plans[path] = Plan(iso(), gate=gate)
+    system = installation.create()
+    inserting = media.insert(system, server.url(path))
+    starting = installation.reset(system, ResetType.ON)
+    tasks = installation.application.tasks
+    shared = next(task for task in tasks.page(SYSTEM_ACTOR).items if task.title.startswith(f"{part} {path[1:]}"))
+    tasks.cancel(SYSTEM_ACTOR, shared.id)
+    assert tasks.wait(SYSTEM_ACTOR, shared.id, 30).ended
+    gate.set()
+    for accepted in (inserting, starting):
+        error = installation.failed(accepted)
+        assert isinstance(error, Conflict)
+        assert f"{part} {path[1:]}" in error.message
+    assert installation.boots(system) == [], "it is not started without its image"
+    assert media.shown(system) == (None, False)
 
 
 def test_what_is_ejected_before_it_is_there_is_not_waited_for(installation, media, server, path):
@@ -254,7 +380,7 @@ def test_a_login_is_used_and_kept_nowhere(installation, media, server, path):
     ],
     ids=["404", "401", "html", "qcow2", "empty", "truncated", "large", "endless", "loop", "metadata", "mute"],
 )
-def test_what_cannot_be_inserted_leaves_all_as_it_was(media, server, path, plan, reason):
+def test_what_cannot_be_inserted_leaves_all_as_it_was(media, server, path, plan, reason, *, request):
     installation = media.installation
     server.plans["/loop"] = Plan(b"", location="/loop", status=302)
     server.plans[path] = Plan(iso("before"))
@@ -263,6 +389,8 @@ def test_what_cannot_be_inserted_leaves_all_as_it_was(media, server, path, plan,
     before = media.cached()
     installation.done(media.eject(system))
     server.plans[path + "-bad"] = plan
+    if plan.mute:
+        request.getfixturevalue("impatient")
     error = installation.failed(media.insert(system, server.url(path + "-bad")))
     assert isinstance(error, DownloadFailed | ImageRefused), error
     assert reason in error.message

@@ -122,6 +122,23 @@ def test_only_what_a_cd_drive_reads_is_taken(tmp_path):
             assert judge_medium(file, "http://server/x.iso", kind) == file.stat().st_size
 
 
+def test_a_volume_whose_end_is_missing_is_refused(tmp_path):
+    """As one is that its server was still writing: what came is all that there was."""
+    file = tmp_path / "x"
+    blocks = 1000
+    head = b"\x01CD001\x01".ljust(80, b"\0") + blocks.to_bytes(4, "little") + blocks.to_bytes(4, "big")
+    head = bytes(16 * 2048) + head.ljust(128, b"\0") + (2048).to_bytes(2, "little")
+    for kept in (blocks, blocks - 2):  # copies of real discs lack their run-out
+        file.write_bytes(head.ljust(kept * 2048, b"\0"))
+        assert judge_medium(file, "http://server/x.iso", DriveKind.CD) == kept * 2048
+    for kind in (DriveKind.CD, DriveKind.USB):
+        file.write_bytes(head.ljust(blocks * 1024, b"\0"))
+        with pytest.raises(
+            ImageRefused, match=r"cut off: it has 1024000 bytes, and says of itself that it has 2048000"
+        ):
+            judge_medium(file, "http://server/x.iso", kind)
+
+
 def test_a_stick_may_also_begin_as_a_disk_does(tmp_path):
     file = tmp_path / "x"
     file.write_bytes(bytes(510) + b"\x55\xaa" + bytes(100_000))

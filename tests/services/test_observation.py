@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
-from hawkfish.db import UnitOfWork
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import Host, HostState
@@ -19,11 +18,11 @@ from hawkfish.domain.systems import ResetType, SystemChanges, SystemState
 from hawkfish.services.machines import machine_spec
 from hawkfish.services.observation import Observer
 from hawkfish.testing.waiting import wait_until
-from tests.support.clocks import HOUR, SetClock
+from tests.support.clocks import HOUR, SetClock, set_database_clock
 from tests.support.installation import GUEST, open_installation
 
-SOON = 2.0
-"""Seconds within which what a hypervisor reports is shown."""
+SOON = 20.0
+"""Seconds within which what a hypervisor reports is shown, also on a loaded machine; a sweep would show it in an hour."""
 ON, OFF = PowerState.ON, PowerState.OFF
 
 
@@ -107,18 +106,16 @@ def test_without_events_the_sweep_shows_what_changed(installation):
     silent = installation.host(f"{GUEST}&lacks=events")
     system = installation.create(host=silent.name)
     driver(installation, system).start_machine(system.id)
-    wait_until(lambda: installation.get(system).power_state is ON, "it shows On", 5)
+    wait_until(lambda: installation.get(system).power_state is ON, "it shows On")
 
 
 def test_lost_contact_makes_systems_stale_and_never_off(installation):
     host = installation.host()
     system = installation.start(installation.create(host=host.name))
     installation.control.fail("*", host=host.name, count=1000, error="HostUnavailable", message="No route to the rack.")
-    wait_until(lambda: installation.get(system).stale, "it is stale", 10)
+    wait_until(lambda: installation.get(system).stale, "it is stale")
     wait_until(
-        lambda: installation.application.hosts.get(SYSTEM_ACTOR, host.id).state is HostState.DOWN,
-        "the host is Down",
-        10,
+        lambda: installation.application.hosts.get(SYSTEM_ACTOR, host.id).state is HostState.DOWN, "the host is Down"
     )
     lost = installation.application.hosts.get(SYSTEM_ACTOR, host.id)
     assert "No route to the rack." in lost.state_reason
@@ -128,7 +125,7 @@ def test_lost_contact_makes_systems_stale_and_never_off(installation):
     with pytest.raises(Exception, match=f"{host.name}: it is Down"):
         installation.create(host=host.name)
     installation.control.clear_faults()
-    wait_until(lambda: not installation.get(system).stale, "it is fresh again", 10)
+    wait_until(lambda: not installation.get(system).stale, "it is fresh again")
     assert installation.get(system).power_state is ON
     back = installation.application.hosts.get(SYSTEM_ACTOR, host.id)
     assert (back.state, back.state_reason) == (HostState.UP, "")
@@ -144,9 +141,7 @@ def test_one_silence_is_suspect_and_the_second_is_down(installation):
     observer.lost(host.id, "silent")
     observer.lost(host.id, "silent")
     wait_until(
-        lambda: installation.application.hosts.get(SYSTEM_ACTOR, host.id).state is HostState.UP,
-        "the sweep finds it",
-        10,
+        lambda: installation.application.hosts.get(SYSTEM_ACTOR, host.id).state is HostState.UP, "the sweep finds it"
     )
 
 
@@ -159,7 +154,7 @@ def test_a_host_that_hangs_holds_up_no_other(installation):
     installation.control.guest_shuts_down("rack", system.id)
     soon(lambda: installation.get(system).power_state is OFF, "it shows Off")
     installation.done(installation.reset(system, ResetType.ON))
-    assert time.monotonic() - began < 5, "the calls that hang take twice as long"
+    assert time.monotonic() - began < 20, "the calls that hang take 30 s"
 
 
 def test_a_look_that_is_older_than_what_is_recorded_changes_nothing(installation):
@@ -170,6 +165,22 @@ def test_a_look_that_is_older_than_what_is_recorded_changes_nothing(installation
     with installation.application.database.write() as uow:
         assert not uow.systems.observe(before, None)
     assert installation.get(system).failure == ""
+
+
+def test_a_change_of_a_system_does_not_wait_for_what_is_being_recorded_of_its_host(installation):
+    """On PostgreSQL each could wait for the other, since the look goes on to record the system; on SQLite all writers line up."""
+    system = installation.create()
+    update, accepted = installation.application.systems.update, []
+    wanted = SystemChanges(memory_mib=system.memory_mib + 64)
+    changing = threading.Thread(target=lambda: accepted.append(update(SYSTEM_ACTOR, system.id, wanted)))
+    with installation.application.database.write() as uow:
+        uow.hosts.set_state(system.host_id, HostState.UP)
+        changing.start()
+        if uow.is_postgresql:
+            changing.join(30)
+            assert not changing.is_alive(), "it waits for nobody"
+    changing.join(30)
+    installation.done(accepted[0])
 
 
 def test_looking_where_nothing_changed_changes_no_version(installation):
@@ -191,7 +202,8 @@ def test_a_start_that_is_recorded_already_is_not_looked_at_and_any_other_is(calm
     find = type(hypervisor).find_machine
 
     def finding(its_driver, machine_id):
-        looks.append(machine_id)
+        if machine_id == system.id:  # workers look at others meanwhile
+            looks.append(machine_id)
         return find(its_driver, machine_id)
 
     monkeypatch.setattr(type(hypervisor), "find_machine", finding)
@@ -214,14 +226,20 @@ def test_what_agreed_before_is_not_read_again_and_every_change_still_shows(calm,
     first, second = calm.create(), calm.create()
     application = calm.application
     observer = Observer(application.database, application.drivers)
-    read = []
-    of_ids = SystemRepository.of_ids
+    read, read_whole = [], []
 
-    def counting(repository, ids):
-        read.append(set(ids))
-        return of_ids(repository, ids)
+    def counted(name, asked):
+        method = getattr(SystemRepository, name)
 
-    monkeypatch.setattr(SystemRepository, "of_ids", counting)
+        def counting(repository, ids):
+            if threading.current_thread() is threading.main_thread():  # other installations' workers sweep meanwhile
+                asked.append(set(ids))
+            return method(repository, ids)
+
+        monkeypatch.setattr(SystemRepository, name, counting)
+
+    counted("sights", read)
+    counted("of_ids", read_whole)
     host_id = first.host_id
     assert observer.sweep(host_id)
     assert {first.id, second.id} <= read.pop()
@@ -238,15 +256,17 @@ def test_what_agreed_before_is_not_read_again_and_every_change_still_shows(calm,
     # The machine changes, the record does not.
     assert observer.sweep(host_id)
     read.clear()
+    read_whole.clear()
     application.drivers.driver(host_id).start_machine(second.id, None)
     assert observer.sweep(host_id)
     assert calm.get(second).power_state is PowerState.ON
+    assert not any(first.id in ids for ids in read_whole)
 
 
 def test_a_clock_that_is_set_makes_no_silent_host_down(database, monkeypatch):
     """How long a host has been silent is measured by a clock that is never set."""
     hand = SetClock(datetime.now(UTC))
-    monkeypatch.setattr(UnitOfWork, "now", lambda _: hand.now())
+    set_database_clock(monkeypatch, database, hand.now)
     host = Host(id=uuid4(), name="quiet", driver="simulated", uri="simulated:///quiet")
     with database.write() as uow:
         uow.hosts.add(host)

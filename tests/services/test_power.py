@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
@@ -13,8 +11,9 @@ from hawkfish.domain.machines import BootDevice, PowerState
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, ResetType, SystemChanges
 from hawkfish.domain.tasks import TaskState
 from hawkfish.errors import ActionNotSupported, BackendTimeout, Conflict, HostUnavailable, MachineNotFound, NotSupported
+from hawkfish.services.media_order import media_missed
 from hawkfish.testing.waiting import wait_until
-from tests.support.installation import GUEST
+from tests.support.installation import GUEST, open_installation
 
 ON, OFF, PAUSED = PowerState.ON, PowerState.OFF, PowerState.PAUSED
 NETWORK_ONCE = SystemChanges(
@@ -165,19 +164,20 @@ def test_only_what_the_host_can_do_is_offered(installation):
     assert ComputeCapability.BOOT_OVERRIDE not in installation.get(system).capabilities
 
 
-def test_a_guest_that_ignores_the_button_stays_on_and_the_task_tells(installation):
-    stubborn = installation.host(f"{GUEST}&ignores_shutdown=yes")
-    system = installation.start(installation.create(host=stubborn.name))
-    accepted = installation.reset(system, ResetType.GRACEFUL_SHUTDOWN)
-    assert installation.get(system).power_state is PowerState.POWERING_OFF
-    error = installation.failed(accepted)
-    assert isinstance(error, BackendTimeout)
-    assert "ForceOff" in error.message
-    now = installation.get(system)
-    assert (now.power_state, now.run_id) == (ON, system.run_id)
-    assert installation.failed(installation.reset(system, ResetType.GRACEFUL_RESTART)).data["seconds"] == 1
-    assert installation.get(system).run_id == system.run_id
-    installation.done(installation.reset(system, ResetType.FORCE_OFF))
+def test_a_guest_that_ignores_the_button_stays_on_and_the_task_tells(tmp_path, sqlite_url):
+    with open_installation(tmp_path, sqlite_url, graceful_timeout=1) as installation:
+        stubborn = installation.host(f"{GUEST}&ignores_shutdown=yes")
+        system = installation.start(installation.create(host=stubborn.name))
+        accepted = installation.reset(system, ResetType.GRACEFUL_SHUTDOWN)
+        assert installation.get(system).power_state is PowerState.POWERING_OFF
+        error = installation.failed(accepted)
+        assert isinstance(error, BackendTimeout)
+        assert "ForceOff" in error.message
+        now = installation.get(system)
+        assert (now.power_state, now.run_id) == (ON, system.run_id)
+        assert installation.failed(installation.reset(system, ResetType.GRACEFUL_RESTART)).data["seconds"] == 1
+        assert installation.get(system).run_id == system.run_id
+        installation.done(installation.reset(system, ResetType.FORCE_OFF))
 
 
 def test_a_guest_that_goes_off_while_it_is_asked_has_shut_down(installation):
@@ -236,6 +236,17 @@ def test_a_shutdown_that_is_cancelled_while_it_waits_for_the_guest_ends_at_once(
     assert installation.get(system).power_state is ON
 
 
+def test_a_shutdown_that_is_cut_short_is_not_shown_any_longer(installation):
+    system = installation.start(installation.create())
+    installation.control.fail("request_shutdown", kind=FaultKind.HANG)
+    shutdown = installation.reset(system, ResetType.GRACEFUL_SHUTDOWN)
+    installation.done(installation.reset(system, ResetType.FORCE_OFF))
+    assert installation.get(system).power_state is OFF, "though the shutdown has not noticed yet"
+    installation.control.clear_faults()
+    installation.done(shutdown)
+    assert installation.get(system).power_state is OFF
+
+
 @pytest.mark.parametrize(
     ("before", "reset_type", "operation"),
     [(OFF, ResetType.ON, "start_machine"), (ON, ResetType.FORCE_OFF, "power_off_machine")],
@@ -269,11 +280,12 @@ def test_equal_requests_are_one_task(installation):
 
 def test_force_off_overtakes_a_start_and_wins(installation):
     system = installation.create()
-    installation.control.fail("start_machine", kind=FaultKind.DELAY, seconds=0.5)
+    installation.control.fail("start_machine", kind=FaultKind.HANG)
     start = installation.reset(system, ResetType.ON)
     off = installation.reset(system, ResetType.FORCE_OFF)
     again = installation.reset(system, ResetType.ON)
     assert installation.get(system).power_state is PowerState.POWERING_ON
+    installation.control.clear_faults()
     assert installation.ended(start).ended
     installation.done(off)
     installation.done(again)
@@ -285,17 +297,19 @@ def test_a_restart_that_was_overtaken_is_never_shown_as_on(installation):
     system = installation.create()
     installation.control.fail("start_machine", kind=FaultKind.DELAY, seconds=0.5)
     restart = installation.reset(system, ResetType.FORCE_RESTART)
-    running = partial(installation.application.tasks.get, SYSTEM_ACTOR, restart.task.id)
-    wait_until(lambda: running().state is TaskState.RUNNING, "the restart has begun", 5)
+    task = installation.application.tasks.get
+    wait_until(lambda: task(SYSTEM_ACTOR, restart.task.id).epoch > 0, "the restart has begun")
     off = installation.reset(system, ResetType.FORCE_OFF)
-    assert installation.get(system).power_state is PowerState.POWERING_OFF, "though it is recorded as off"
     shown = set()
 
     def ended() -> bool:
-        shown.add(installation.get(system).power_state)
-        return installation.application.tasks.get(SYSTEM_ACTOR, off.task.id).ended
+        power = installation.get(system).power_state
+        shown.add(power)
+        has_ended = task(SYSTEM_ACTOR, off.task.id).ended
+        assert has_ended or power is PowerState.POWERING_OFF, "though it is recorded as off"
+        return has_ended
 
-    wait_until(ended, "the power is cut", 10)
+    wait_until(ended, "the power is cut")
     assert shown <= {PowerState.POWERING_OFF, PowerState.OFF}
     assert installation.get(system).power_state is PowerState.OFF
     assert installation.machine(system).power_state is PowerState.OFF
@@ -404,6 +418,57 @@ def test_an_override_that_reads_as_one_of_before_is_another(installation):
     installation.done(second)
     assert installation.boots(system) == ["network", "network"]
     assert installation.get(system).boot == NONE
+
+
+@pytest.mark.parametrize(
+    "again",
+    [NETWORK_ONCE, SystemChanges(boot_device=BootDevice.NETWORK, boot_device_given=True)],
+    ids=["whole", "target"],
+)
+def test_the_same_override_asked_for_after_a_start_was_accepted_is_for_the_next(installation, again):
+    system = installation.create()
+    override(installation, system, NETWORK_ONCE)
+    installation.control.fail("start_machine", kind=FaultKind.HANG)
+    start = installation.reset(system, ResetType.ON)
+    override(installation, system, again)
+    installation.control.clear_faults()
+    installation.done(start)
+    assert installation.get(system).boot == ONCE, "it was accepted after the start, and reads back"
+    installation.done(installation.reset(system, ResetType.POWER_CYCLE))
+    assert installation.boots(system) == ["network", "network"]
+    assert installation.get(system).boot == NONE
+
+
+def test_an_override_is_not_used_again_by_a_start_accepted_as_the_one_before_ends(installation, monkeypatch):
+    system = installation.create()
+    override(installation, system, NETWORK_ONCE)
+    installation.control.fail("start_machine", kind=FaultKind.HANG)
+    first = installation.reset(system, ResetType.ON)
+
+    def look_while_the_first_ends(uow, found):
+        if uow.is_postgresql:  # on SQLite nothing ends while a request is accepted
+            installation.control.clear_faults()
+            installation.done(first)
+        return media_missed(uow, found)
+
+    monkeypatch.setattr("hawkfish.services.power.media_missed", look_while_the_first_ends)
+    second = installation.reset(system, ResetType.POWER_CYCLE)
+    installation.control.clear_faults()
+    installation.done(first)
+    installation.done(second)
+    assert installation.boots(system) == ["network", "disk"]
+
+
+def test_an_override_is_not_taken_for_that_of_a_deleted_system_with_the_same_uuid(installation):
+    system = installation.create()
+    override(installation, system, NETWORK_ONCE)
+    installation.start(system)
+    installation.done(installation.reset(system, ResetType.FORCE_OFF))
+    installation.done(installation.application.systems.delete(SYSTEM_ACTOR, system.id))
+    again = installation.create(id=system.id)
+    override(installation, again, NETWORK_ONCE)
+    installation.start(again)
+    assert installation.boots(again) == ["network"]
 
 
 def test_a_start_that_fails_or_is_not_needed_uses_nothing(installation):

@@ -17,6 +17,7 @@ from hawkfish.domain.systems import NewDisk, SystemChanges
 from hawkfish.errors import NoRoom, NotFound, NotPermitted, PreconditionFailed, PropertyOutOfRange
 from hawkfish.testing.waiting import wait_until
 from tests.services.access import at_once
+from tests.services.system_steps import has_ended
 from tests.services.test_images import content, upload
 from tests.support.installation import GIB, MIB, READER
 
@@ -200,12 +201,13 @@ def test_an_increase_that_fails_gives_its_room_back(installation):
     assert (installation.get(system).memory_mib, free(installation, host)) == (100, 900)
 
 
-def test_a_creation_that_fails_gives_its_room_back(installation):
+def test_a_creation_that_fails_gives_its_room_back(installation, abort_heard):
     host = installation.host("memory_mib=1000")
     installation.control.fail("define_machine", kind=FaultKind.HANG)
     accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new(host=host.name, memory_mib=900))
     assert free(installation, host) == 100
     installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    wait_until(lambda: abort_heard.is_set() or has_ended(installation, accepted), "the worker hears of it")
     installation.control.clear_faults()
     installation.failed(accepted)
     assert free(installation, host) == 1000
@@ -299,6 +301,6 @@ def test_sizes_of_pools_are_seen_anew_by_the_sweep(installation):
     def available() -> int:
         return room(installation, host).pools[0].available_bytes
 
-    wait_until(lambda: available() <= before - 7 * MIB, "the sweep sees what others have taken", 10)
+    wait_until(lambda: available() <= before - 7 * MIB, "the sweep sees what others have taken")
     driver.delete_volume(f"hawkfish-{pool.pool_id}", "foreign")
-    wait_until(lambda: available() >= before - MIB, "and what they have given back", 10)
+    wait_until(lambda: available() >= before - MIB, "and what they have given back")

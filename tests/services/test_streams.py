@@ -13,11 +13,14 @@ from sqlalchemy import update
 from hawkfish.bootstrap import Application
 from hawkfish.config import load_settings
 from hawkfish.db.models.subscriptions import SubscriptionRow
+from hawkfish.db.repositories.subscriptions import SubscriptionRepository
 from hawkfish.domain.accounts import SYSTEM_ACTOR, Actor, Role
-from hawkfish.domain.messages import RESOURCE_CHANGED
-from hawkfish.errors import ServiceBusy
+from hawkfish.domain.messages import RESOURCE_CHANGED, RESOURCE_REMOVED
+from hawkfish.domain.subscriptions import TestEvent
+from hawkfish.errors import DatabaseUnavailable, ServiceBusy
 from hawkfish.events.dispatcher import Dispatcher
 from hawkfish.services import streams as module
+from hawkfish.services.streams import StreamService
 from hawkfish.testing.waiting import wait_until
 
 SERVICES = []
@@ -134,6 +137,22 @@ def test_a_stream_tells_what_happens_from_now_on_and_goes_on_where_another_ended
         wait_until(lambda: later.origins == ["5"], "an id from elsewhere begins now")
 
 
+def test_a_stream_that_is_opened_takes_nothing_from_those_that_are_open(application, monkeypatch):
+    monkeypatch.setattr(module, "GATHER_SECONDS", 0.3)  # so that the other comes between an event and its being read
+    service, ann = service_of(application), account(application)
+    only_systems = lambda event: event.resource_type == "ComputerSystem"  # noqa: E731  a condition, as the API makes it
+    with listening(service, ann, only_systems) as first:
+        happen(application, 1)
+        wait_until(lambda: first.origins == ["1"], "the first event has been read")
+        happen(application, 2)
+        with listening(service, ann, only_systems) as second:
+            happen(application, 3)
+            wait_until(lambda: second.origins == ["3"], "the other one hears from now on")
+            wait_until(lambda: first.origins[-1:] == ["3"], "the first one goes on")
+    assert first.origins == ["1", "2", "3"]
+    assert second.origins == ["3"]
+
+
 def test_a_slow_listener_loses_nothing_and_costs_no_memory(application):
     service, ann = service_of(application), account(application)
     slow = service.open(ann, lambda event: event.resource_type == "ComputerSystem")
@@ -198,6 +217,10 @@ def test_a_stream_is_a_subscription_as_long_as_it_lasts(application, monkeypatch
         (shown,) = streams_of(application)
         assert (shown.id, shown.owner_id, shown.destination) == (listener.stream.id, ann.account_id, None)
         assert shown.context.startswith("stream-")
+        said = TestEvent(message_id=RESOURCE_REMOVED.id, subject=shown.subject)
+        application.subscriptions.submit_test(ann, said)
+        wait_until(lambda: listener.origins[-1:] == [str(shown.id)], "a test event says that it is gone")
+        assert not listener.stream.ended
         application.subscriptions.delete(ann, shown.id)
         assert listener.over.wait(30), "deleting it closes the stream"
     with listening(service, ann):
@@ -206,6 +229,47 @@ def test_a_stream_is_a_subscription_as_long_as_it_lasts(application, monkeypatch
     with listening(service, ann) as last:
         application.accounts.delete(SYSTEM_ACTOR, ann.account_id)
         assert last.over.wait(30), "and so does deleting the account"
+
+
+def test_streams_stay_open_and_are_closed_while_something_happens_all_the_time(application, monkeypatch):
+    """Else the other processes would take them for dead."""
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.1)
+    read = StreamService._after
+
+    def something_happens_meanwhile(self, place):
+        found = read(self, place)
+        happen(application, 1)
+        application.database.run(lambda uow: uow.events.give_places())
+        return found
+
+    monkeypatch.setattr(StreamService, "_after", something_happens_meanwhile)
+    service, ann = service_of(application), account(application)
+    with listening(service, ann) as listener:
+        happen(application, 0)
+        with listening(service, ann):
+            (seen,) = [item.seen_at for item in streams_of(application) if item.id == listener.stream.id]
+        wait_until(lambda: [item.id for item in streams_of(application)] == [listener.stream.id], "one is closed")
+        wait_until(lambda: streams_of(application)[0].seen_at > seen, "the other is known to be open")
+        monkeypatch.setattr(StreamService, "_after", read)
+
+
+def test_the_end_of_a_stream_is_written_down_later_where_the_database_does_not_answer(application, monkeypatch):
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.1)
+    monkeypatch.setattr(module, "TROUBLE_SECONDS", 0.1)
+    close_streams, failed = SubscriptionRepository.close_streams, threading.Event()
+
+    def fail(*_):
+        failed.set()
+        raise DatabaseUnavailable("The database does not answer.")
+
+    service, ann = service_of(application), account(application)
+    with listening(service, ann) as listener:
+        monkeypatch.setattr(SubscriptionRepository, "close_streams", fail)
+        with listening(service, ann):
+            pass
+        assert failed.wait(30)
+        monkeypatch.setattr(SubscriptionRepository, "close_streams", close_streams)
+        wait_until(lambda: [item.id for item in streams_of(application)] == [listener.stream.id], "it is gone")
 
 
 def test_a_stream_of_a_process_that_is_gone_is_not_shown(application):
@@ -224,3 +288,30 @@ def test_a_process_has_no_more_streams_than_the_setting_says(sqlite_url, tmp_pat
         service, ann = service_of(application), account(application)
         with listening(service, ann), pytest.raises(ServiceBusy, match="HF_EVENT_STREAMS"):
             service.open(ann, lambda _: True)
+
+
+def test_an_account_has_no_more_of_them_than_the_setting_says_and_others_have_room(sqlite_url, tmp_path):
+    with opened(sqlite_url, tmp_path, event_streams_per_account=1) as application:
+        service, ann, bob = service_of(application), account(application), account(application, "bob")
+        full = pytest.raises(ServiceBusy, match=r"ann has 1 streams .*HF_EVENT_STREAMS_PER_ACCOUNT")
+        with listening(service, ann), listening(service, bob), full:
+            service.open(ann, lambda _: True)
+        with listening(service, ann):
+            pass  # its place was given back
+
+
+def test_a_stream_counts_while_it_is_being_opened_and_not_if_it_fails(sqlite_url, tmp_path):
+    with opened(sqlite_url, tmp_path, event_streams_per_account=1) as application:
+        ann, refused = account(application), []
+
+        def meanwhile(_function, *_arguments):
+            with pytest.raises(ServiceBusy) as caught:
+                service.open(ann, lambda _: True)
+            refused.append(caught.value)
+            raise DatabaseUnavailable("The database does not answer.")
+
+        service = application.streams(meanwhile)
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                service.open(ann, lambda _: True)
+        assert len(refused) == 2

@@ -30,7 +30,7 @@ from hawkfish.errors import (
 )
 from hawkfish.testing.waiting import wait_until
 from tests.services.access import at_once
-from tests.services.system_steps import everything, refused
+from tests.services.system_steps import everything, has_ended, refused
 from tests.support.installation import KIB, MIB, empty_qcow2
 
 # --- disks -----------------------------------------------------------------------------------------------------------
@@ -314,12 +314,14 @@ def test_a_creation_that_fails_leaves_nothing_and_tells_why(installation, operat
     assert installation.create(name=new.name).state is SystemState.READY, "the name is free, and nothing is locked"
 
 
-def test_a_creation_that_is_cancelled_leaves_nothing(installation):
+def test_a_creation_that_is_cancelled_leaves_nothing(installation, abort_heard):
     before = everything(installation)
-    installation.control.fail("define_machine", kind=FaultKind.DELAY, seconds=1.5)  # the worker hears of the request
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
     accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
     wait_until(lambda: installation.volumes() - before[3], "the disk is made")
     installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    assert abort_heard.wait(30)
+    installation.control.clear_faults()
     assert isinstance(installation.failed(accepted), Aborted)
     assert everything(installation) == before
 
@@ -378,23 +380,28 @@ def test_force_off_switches_off_what_a_creation_has_switched_on(installation):
     assert installation.machine(installation.get(accepted)).power_state is PowerState.OFF
 
 
-def test_a_reset_of_a_system_that_could_not_be_made_fails_and_holds_nothing(installation):
+def test_a_reset_of_a_system_that_could_not_be_made_fails_and_holds_nothing(installation, abort_heard):
     before = everything(installation)
-    installation.control.fail("define_machine", kind=FaultKind.DELAY, seconds=0.5)
-    installation.control.fail("define_machine", message="The rack is on fire.")
+    installation.control.fail("define_machine", kind=FaultKind.HANG)
     accepted = installation.application.systems.create(SYSTEM_ACTOR, installation.new())
     on = installation.reset(installation.get(accepted), ResetType.ON)
     installation.application.tasks.cancel(SYSTEM_ACTOR, accepted.task.id)
+    wait_until(lambda: abort_heard.is_set() or has_ended(installation, accepted), "the worker hears of it")
+    installation.control.clear_faults()
     installation.failed(accepted)
     assert isinstance(installation.failed(on), NotFound)
     assert everything(installation) == before
 
 
-@pytest.mark.parametrize("power_on", [False, True])
-@pytest.mark.parametrize("operation", ["create_volume", "define_machine", "start_machine"])
-def test_a_system_deleted_while_it_is_made_leaves_nothing_and_frees_its_name(installation, operation, power_on):
+@pytest.mark.parametrize(
+    ("operation", "power_on"),
+    [*itertools.product(["create_volume", "define_machine"], [False, True]), ("start_machine", True)],
+)
+def test_a_system_deleted_while_it_is_made_leaves_nothing_and_frees_its_name(
+    installation, abort_heard, operation, power_on
+):
     before = everything(installation)
-    installation.control.fail(operation, kind=FaultKind.DELAY, seconds=0.7)
+    installation.control.fail(operation, kind=FaultKind.HANG)
     new = installation.new(power_on=power_on)
     accepted = installation.application.systems.create(SYSTEM_ACTOR, new)
     on = installation.reset(installation.get(accepted), ResetType.ON)
@@ -402,11 +409,12 @@ def test_a_system_deleted_while_it_is_made_leaves_nothing_and_frees_its_name(ins
     with contextlib.suppress(NotFound):  # one that no worker had begun to make is gone at once
         again = installation.application.systems.delete(SYSTEM_ACTOR, accepted.subject_id)
         assert again.task is None or again.task.id == deleted.task.id
+    wait_until(lambda: abort_heard.is_set() or has_ended(installation, accepted), "the worker hears of it")
+    installation.control.clear_faults()
     installation.done(deleted)
     assert installation.ended(accepted).ended
     assert installation.ended(on).ended
     assert everything(installation) == before
-    installation.control.clear_faults()
     assert installation.create(name=new.name).state is SystemState.READY
 
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from hawkfish.db import Database, UnitOfWork
+
 HOUR = timedelta(hours=1)
+
+
+def set_database_clock(monkeypatch: pytest.MonkeyPatch, database: Database, now: Callable[[], datetime]) -> None:
+    """Has one database tell another time; others of this process, whose workers may be at work, keep theirs."""
+    told = UnitOfWork.now
+    monkeypatch.setattr(
+        UnitOfWork, "now", lambda uow: now() if uow.connection.engine.url == database.url else told(uow)
+    )
 
 
 class SetClock:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +23,11 @@ class Plan:
     """What the server does with one path.
 
     Attributes:
+        modified: Its date; to who asks for a newer one only, it is not given.
+        any_range: A part is given to whoever asks for one, whatever `If-Range` says of the rest.
         cut_after: Bytes of an answer after which the connection is closed, or (`silent`) nothing more comes.
         lengthless: The end of the content is the end of the connection.
+        babble: Sent again and again in place of an answer, until the connection ends.
         mute: The connection stays open and nothing is said on it.
         drip_seconds: Pause after each byte.
         after_cut: Called when an answer was cut off.
@@ -34,12 +38,15 @@ class Plan:
     content: bytes
     status: int = 200
     etag: str | None = None
+    modified: str | None = None
+    any_range: bool = False
     location: str | None = None
     encoding: str | None = None
     chunked: bool = False
     endless: bool = False
     cut_after: int | None = None
     silent: bool = False
+    babble: bytes | None = None
     mute: bool = False
     lengthless: bool = False
     drip_seconds: float = 0.0
@@ -104,6 +111,10 @@ class FileServer:
         self._server.server_close()
 
 
+def _is_newer(date: str, other: str) -> bool:
+    return parsedate_to_datetime(date) > parsedate_to_datetime(other)
+
+
 def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -128,8 +139,17 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             if plan.mute:
                 server.stopping.wait(30)
                 return
+            if plan.babble is not None:
+                while not server.stopping.wait(0.05):
+                    self.wfile.write(plan.babble)
+                return
             etag, content, status = plan.etag, plan.content, plan.status
             if status == 200 and etag is not None and self.headers.get("If-None-Match") == etag:
+                self.send_response(304)
+                self.end_headers()
+                return
+            since = self.headers.get("If-Modified-Since")
+            if since is not None and plan.modified is not None and not _is_newer(plan.modified, since):
                 self.send_response(304)
                 self.end_headers()
                 return
@@ -137,7 +157,12 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(206 if start else status)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            for name, value in (("ETag", etag), ("Location", plan.location), ("Content-Encoding", plan.encoding)):
+            for name, value in (
+                ("ETag", etag),
+                ("Last-Modified", plan.modified),
+                ("Location", plan.location),
+                ("Content-Encoding", plan.encoding),
+            ):
                 if value is not None:
                     self.send_header(name, value)
             if plan.chunked or plan.endless:
@@ -149,7 +174,8 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
 
         def _start(self, plan: Plan) -> int:
             given = self.headers.get("Range")
-            if given is None or plan.etag is None or self.headers.get("If-Range") != plan.etag:
+            is_same = plan.etag is not None and self.headers.get("If-Range") == plan.etag
+            if given is None or not (is_same or plan.any_range):
                 return 0
             return int(given.removeprefix("bytes=").removesuffix("-"))
 

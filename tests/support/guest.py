@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -34,16 +35,18 @@ def guest_folder(kernel: str | None = None) -> Path:
     """The folder with vmlinuz, initrd.img and guest.iso, made where it is not there yet; `kernel` is a package of Debian's."""
     name = "guest" if kernel is None else f"guest-{kernel}"
     folder = CACHE / f"{name}-{hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]}"
-    if not (folder / "guest.iso").exists():
-        CACHE.mkdir(exist_ok=True)
-        (CACHE / ".gitignore").write_text("*\n")
-        making = CACHE / f"making-{os.getpid()}"
-        options = [] if kernel is None else [kernel]
-        subprocess.run([str(SCRIPT), str(making), *options], check=True, capture_output=True, timeout=240)
-        try:
+    CACHE.mkdir(exist_ok=True)
+    (CACHE / ".gitignore").write_text("*\n")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be at it, and the package registry need not be asked twice
+        if not (folder / "guest.iso").exists():
+            making = CACHE / f"making-{os.getpid()}"
+            options = [] if kernel is None else [kernel]
+            made = subprocess.run(
+                [str(SCRIPT), str(making), *options], capture_output=True, text=True, timeout=280, check=False
+            )
+            assert made.returncode == 0, f"{SCRIPT.name}: {made.stdout[-2000:]}{made.stderr[-2000:]}"
             making.rename(folder)
-        except OSError:  # another run was faster
-            shutil.rmtree(making)
     return folder
 
 
@@ -74,7 +77,9 @@ def make_iso(guest_iso: Path, folder: Path, words: str = "") -> Path:
         f"menuentry guest {{ linux$bits /boot/vmlinuz console=ttyS0 quiet {words}; initrd$bits /boot/initrd.img }}\n"
     )
     made = folder / "marked.iso"
-    subprocess.run(["grub-mkrescue", "-o", str(made), str(folder / "iso")], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["grub-mkrescue", "-o", str(made), str(folder / "iso")], check=True, capture_output=True, timeout=240
+    )
     return made
 
 

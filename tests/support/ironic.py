@@ -21,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tenacity import retry, stop_after_attempt, wait_incrementing
 
 from hawkfish.testing.waiting import wait_until
 from tests.support.guest import CACHE
 
 REQUIREMENTS = ("ironic>=39,<40", "sushy>=5.14,<6")
 INSTALL_SECONDS = 600.0
-START_SECONDS = 120.0
+INSTALL_ATTEMPTS = 3  # a registry may be away for a moment
+START_SECONDS = 240.0
 END_SECONDS = 30.0
-STEP_SECONDS = 120.0
+STEP_SECONDS = 300.0
 POLL_SECONDS = 0.5  # an answer costs Ironic a twentieth of a second of a processor, which the guest could use
 
 CONFIGURATION = """
@@ -76,6 +78,9 @@ auth_type = none
 endpoint_override = http://127.0.0.1:{port}
 """
 
+LOST = "Transient error during Redfish request"
+"""What sushy logs of a request without an answer."""
+
 
 class Ironic:
     """Its API, as its administrators use it.
@@ -84,9 +89,18 @@ class Ironic:
         media_url: Where it publishes the images that it has downloaded for nodes.
     """
 
-    def __init__(self, client: httpx.Client, media_url: str) -> None:
+    def __init__(self, client: httpx.Client, media_url: str, log: Path) -> None:
         self._client = client
         self.media_url = media_url
+        self._log = log
+
+    def lost_requests(self) -> list[str]:
+        """The lines of its log about requests that were not answered; it tries them again, so that nothing else tells of them."""
+        return [
+            line
+            for line in self._log.read_text("utf-8", "replace").splitlines()
+            if "sushy.connector" in line and LOST in line
+        ]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request; gives the answer's body."""
@@ -167,16 +181,18 @@ def environment() -> Path:
         if not (folder / "complete").exists():
             pip = [sys.executable, "-m", "pip"]
             # Ironic compiles what it imports, which is a small part of all of it.
-            for command in (
-                [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)],
-                [*pip, "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-compile", *REQUIREMENTS],
-            ):
-                done = subprocess.run(
-                    command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False, env=_environ()
-                )
-                assert done.returncode == 0, f"{' '.join(command)}: {done.stderr[-2000:]}"
+            _succeed([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)])
+            python = str(folder / "bin" / "python")
+            install = [*pip, "--python", python, "install", "--quiet", "--no-compile", *REQUIREMENTS]
+            again = retry(stop=stop_after_attempt(INSTALL_ATTEMPTS), wait=wait_incrementing(10, 10), reraise=True)
+            again(_succeed)(install)
             (folder / "complete").touch()
     return folder / "bin"
+
+
+def _succeed(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False, env=_environ())
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr[-2000:]}"
 
 
 @contextlib.contextmanager
@@ -211,7 +227,7 @@ def running_ironic(folder: Path, port: int) -> Iterator[Ironic]:
         try:
             with client:
                 _wait_for_conductor(client, process, folder / "ironic.log")
-                yield Ironic(client, http_url)
+                yield Ironic(client, http_url, folder / "ironic.log")
         finally:
             _end(process)
 

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from hawkfish.errors import HostUnavailable
 from hawkfish.plugins.config_fields import validate_config
 from hawkfish.plugins.context import HostConfig, PluginContext
+from hawkfish.testing.waiting import wait_until
 
 SCRIPT = Path(__file__).parents[1] / "testbed" / "libvirt-hosts"
 BEDS = Path("/var/tmp")
+OPEN_SECONDS = 60.0
 INSTALLATION = "11111111-1111-4111-8111-111111111111"
 
 
@@ -72,7 +75,7 @@ class LibvirtHostBed:
     def virsh(self, *arguments: str) -> str:
         """Runs virsh on it, as an administrator would behind our back."""
         done = subprocess.run(
-            ["virsh", "-q", "-c", self.uri, *arguments], capture_output=True, text=True, timeout=60, check=False
+            ["virsh", "-q", "-c", self.uri, *arguments], capture_output=True, text=True, timeout=120, check=False
         )
         if done.returncode:
             raise RuntimeError(f"virsh {' '.join(arguments)}: {done.stderr.strip()}")
@@ -123,7 +126,7 @@ def enter_network(bed: LibvirtHostBed) -> list[str]:
 def run_script(*arguments: str) -> None:
     """Runs the test bed's script, whose daemons outlive it."""
     with tempfile.TemporaryFile() as output:
-        done = subprocess.run([str(SCRIPT), *arguments], stdout=output, stderr=output, timeout=120, check=False)
+        done = subprocess.run([str(SCRIPT), *arguments], stdout=output, stderr=output, timeout=240, check=False)
         if done.returncode:
             output.seek(0)
             raise RuntimeError(f"{SCRIPT.name} {' '.join(arguments)}: {output.read().decode()}")
@@ -157,15 +160,26 @@ def libvirt_host() -> Iterator[LibvirtHostBed]:
 
 @pytest.fixture
 def new_libvirt_driver(libvirt_host: LibvirtHostBed) -> Iterator[Callable[..., object]]:
-    """A callable that opens drivers to the session's host; they are closed after the test."""
+    """A callable that opens drivers to the session's host; they are closed after the test.
+
+    Each gets more time for that than for its calls, which some tests give little.
+    """
     opened = []
 
     def new(**arguments):
         driver = libvirt_host.driver(**arguments)
         opened.append(driver)
-        driver.open()
+        wait_until(lambda: _is_open(driver), "the host is reached", OPEN_SECONDS)
         return driver
 
     yield new
     for driver in opened:
         driver.close()
+
+
+def _is_open(driver) -> bool:
+    try:
+        driver.open()
+    except HostUnavailable:
+        return False
+    return True

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 START_SECONDS = 60
+PORTS = 3
 TEMPLATE = "hawkfish_template"
 
 
@@ -57,11 +58,7 @@ class PostgresqlServer:
         self._run(
             "initdb", "-D", str(self._data), "-U", "hawkfish", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"
         )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        options = {
-            "port": self.port,
+        self._options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self._folder,
             "max_connections": 200,
@@ -70,8 +67,17 @@ class PostgresqlServer:
             "full_page_writes": "on" if fsync else "off",
             "shared_buffers": "32MB",
         }
-        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self._log = (self._folder / "server.log").open("w")
+        # A port that is free may be taken before the server has it.
+        assert any(self._start() for _ in range(PORTS)), (self._folder / "server.log").read_text()
+
+    def _start(self) -> bool:
+        """Starts it on a free port; False if it has ended."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        options = {**self._options, "port": self.port}
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
             self._as_user("postgres", "-D", str(self._data), *arguments),
             stdout=self._log,
@@ -79,7 +85,7 @@ class PostgresqlServer:
             cwd="/",
             start_new_session=True,
         )
-        self._wait()
+        return self._wait()
 
     def _as_user(self, program: str, *arguments: str) -> list[str]:
         prefix = ["runuser", "-u", "postgres", "--"] if self._root else []
@@ -88,16 +94,17 @@ class PostgresqlServer:
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(self._as_user(program, *arguments), check=True, capture_output=True, cwd="/")
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
         pause = threading.Event()
         for _ in range(START_SECONDS * 20):
             try:
                 psycopg.connect(self._address("postgres"), connect_timeout=2).close()
             except psycopg.OperationalError:
-                assert self._process.poll() is None, (self._folder / "server.log").read_text()
+                if self._process.poll() is not None:
+                    return False
                 pause.wait(0.05)
             else:
-                return
+                return True
         raise AssertionError("PostgreSQL did not start: " + (self._folder / "server.log").read_text())
 
     def _address(self, name: str) -> str:

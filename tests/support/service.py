@@ -133,10 +133,12 @@ class Crew:
             assert self._news.wait_for(lambda: pid in self._ready or pid in self._ended, START_SECONDS)
         assert pid in self._ready, f"the worker ended with {self._ended[pid]}"
 
-    def wait_end(self, pid: int, seconds: float = 30.0) -> int:
-        """Waits for the end of a process and gives its status; -9 is SIGKILL."""
+    def wait_end(self, pid: int, seconds: float = 60.0, meant: str = "") -> int:
+        """Waits for the end of a process and gives its status; -9 is SIGKILL. `meant` tells what was to end it."""
         with self._news:
-            assert self._news.wait_for(lambda: pid in self._ended, seconds), f"process {pid} lives on"
+            assert self._news.wait_for(lambda: pid in self._ended, seconds), (
+                f"process {pid} lives on ({meant or 'killed'})"
+            )
             return self._ended[pid]
 
     def kill(self, pid: int) -> None:
@@ -173,7 +175,7 @@ class Inspection:
         assert task.error is None, task.error
         self.foreign = frozenset(self.machines())
 
-    def wait(self, task: Task | None, seconds: float = 30.0) -> Task:
+    def wait(self, task: Task | None, seconds: float = 60.0) -> Task:
         """Waits for the end of a task."""
         assert task is not None
         ended = self.application.tasks.wait(SYSTEM_ACTOR, task.id, seconds)
@@ -261,7 +263,8 @@ class Service(Inspection):
     @classmethod
     def open(cls, folder: Path, database_url: str, *, simulator: bool = True, **settings: Any) -> Service:
         """Starts it without a worker; its database is migrated."""
-        given = {"database_url": database_url, "data_dir": str(folder), **settings}
+        # The lease is long: a worker whose beat is late ends itself, and on a loaded machine a beat may be seconds late.
+        given = {"database_url": database_url, "data_dir": str(folder), "task_lease_seconds": 30.0, **settings}
         started = SimulatorProcess(folder) if simulator else None
         application = Application.open(load_settings({}, **{**given, "data_dir": folder}))
         crew = Crew(folder / "workers.log")

@@ -9,7 +9,8 @@ import pytest
 from hawkfish.db import Database
 from hawkfish.tasks import Runner, RunnerSettings, Step, TaskKind, TaskQueue, TaskRegistry
 
-QUICK = RunnerSettings(threads=8, lease=3.0, poll=0.1, sweep=0.2, grace=5.0, undo_backoff=0.1)
+# The lease is long: a worker whose beat is late gives up, and on a loaded machine a beat may be seconds late.
+QUICK = RunnerSettings(threads=8, lease=60.0, poll=0.1, sweep=0.2, grace=5.0, undo_backoff=0.1)
 
 
 class Lab:
@@ -37,7 +38,7 @@ class Lab:
         with self.database.read() as uow:
             return uow.tasks.get(task.id)
 
-    def wait(self, task, timeout: float = 20):
+    def wait(self, task, timeout: float = 60):
         ended = self.queue.wait(task.id, timeout)
         assert ended.ended, ended
         return ended

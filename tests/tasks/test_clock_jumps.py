@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hawkfish.db import UnitOfWork
 from hawkfish.db.presence import ConnectionPresence
 from hawkfish.domain.tasks import TaskState
 from hawkfish.testing.waiting import wait_until
-from tests.support.clocks import HOUR
+from tests.support.clocks import HOUR, set_database_clock
+from tests.tasks.conftest import QUICK
 
 LEASE = 1.5
+BEATING = replace(QUICK, lease=6.0)
+"""Workers that beat while the clock is off."""
 
 
 @pytest.fixture
-def jump(monkeypatch):
+def jump(monkeypatch, lab):
     """By how much the database's clock is off, to be changed."""
     by = [timedelta()]
-    monkeypatch.setattr(UnitOfWork, "now", lambda _: datetime.now(UTC) + by[0])
+    set_database_clock(monkeypatch, lab.database, lambda: datetime.now(UTC) + by[0])
     return by
 
 
@@ -31,15 +34,15 @@ def workers(lab) -> set[int]:
 @pytest.mark.parametrize("by", [HOUR, -HOUR], ids=["forward", "back"])
 def test_a_jump_buries_no_living_worker_and_the_silent_are_found(lab, jump, by):
     if lab.database.is_sqlite:
-        with lab.worker():
+        with lab.worker(BEATING):
             jump[0] = by
             lab.kind("act", lambda ctx: None)
             assert lab.wait(lab.submit("act")).state is TaskState.COMPLETED
         assert not lab.lost.is_set()
         return
     lab.kind("act", lambda ctx: ctx.sleep(0.5))
-    with lab.worker() as one, lab.worker() as other:
-        wait_until(lambda: len(workers(lab)) == 2, "both are registered", 10)
+    with lab.worker(BEATING) as one, lab.worker(BEATING) as other:
+        wait_until(lambda: len(workers(lab)) == 2, "both are registered")
         tasks = [lab.submit("act", subject=f"thing:{number}") for number in range(4)]
         jump[0] = by
         for task in tasks:
@@ -53,7 +56,7 @@ def test_a_jump_buries_no_living_worker_and_the_silent_are_found(lab, jump, by):
         try:
             presence.enter(silent)
             jump[0] -= by
-            wait_until(lambda: silent not in workers(lab), "the silent one is buried", LEASE + 10)
+            wait_until(lambda: silent not in workers(lab), "the silent one is buried")
         finally:
             presence.leave()
         assert workers(lab) == {one.worker_id, other.worker_id}

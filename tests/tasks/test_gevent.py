@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+SOON = 0.3
+TRIES = 5
+
 PROGRAM = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, gevent
@@ -24,9 +27,9 @@ def tick():
 gevent.spawn(tick)
 print("ready", flush=True)
 if sys.argv[3] == "greenlet":
-    task = gevent.spawn(queue.wait, sys.argv[2], 20).get()
+    task = gevent.spawn(queue.wait, sys.argv[2], 60).get()
 else:
-    task = gevent.get_hub().threadpool.apply(queue.wait, (sys.argv[2], 20))
+    task = gevent.get_hub().threadpool.apply(queue.wait, (sys.argv[2], 60))
 gaps = [after - before for before, after in zip(ticks, ticks[1:])]
 print(task.state.value, time.monotonic(), max(gaps), flush=True)
 """
@@ -78,30 +81,36 @@ print(len(os.listdir("/proc/self/fd")))
 
 
 def wait_in(mode: str, lab, database_url: str) -> None:
+    """A loaded machine may hold anybody up; a hub that is blocked is so each time."""
     go, ended = threading.Event(), []
 
     def run(ctx):
-        go.wait(20)
+        go.wait(60)
         ended.append(time.monotonic())
+
+    def waits() -> tuple[float, float]:
+        """How late the end was seen, and for how long the hub stood still."""
+        go.clear()
+        task = lab.submit("act")
+        command = [sys.executable, "-c", PROGRAM, database_url, task.id, mode]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
+            try:
+                assert waiter.stdout.readline() == "ready\n"
+                threading.Event().wait(0.5)
+                go.set()
+                state, seen_at, longest_gap = waiter.stdout.readline().split()
+            finally:
+                go.set()
+                waiter.kill()
+        assert state == "Completed"
+        return float(seen_at) - ended[-1], float(longest_gap)
 
     lab.kind("act", run)
     with lab.worker():
-        task = lab.submit("act")
-        waiter = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, database_url, task.id, mode], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            assert waiter.stdout.readline() == "ready\n"
-            threading.Event().wait(0.5)
-            go.set()
-            state, seen_at, longest_gap = waiter.stdout.readline().split()
-        finally:
-            waiter.kill()
-            waiter.wait()
-            waiter.stdout.close()
-    assert state == "Completed"
-    assert float(seen_at) - ended[0] < 0.3
-    assert float(longest_gap) < 0.3, "the hub was blocked"
+        seen = []
+        while not seen or (max(seen[-1]) >= SOON and len(seen) < TRIES):
+            seen.append(waits())
+    assert max(seen[-1]) < SOON, seen
 
 
 @pytest.mark.slow

@@ -12,7 +12,11 @@ import pytest
 from hawkfish.domain.tasks import Limit, TaskLane, TaskState
 from hawkfish.errors import Aborted, BackendTimeout, Conflict, HostUnavailable, NotFound, QuotaExceeded
 from hawkfish.tasks import Step, TaskRegistry
+from hawkfish.testing.waiting import wait_until
 from tests.tasks.conftest import QUICK
+
+TRIES = 8
+"""What is soon is soon at least once of so many times, on however loaded a machine."""
 
 
 def test_a_task_runs_its_steps_in_order_and_tells_what_it_did(lab):
@@ -122,10 +126,8 @@ def test_an_undo_that_fails_is_tried_until_it_succeeds_and_the_state_says_so(lab
     lab.kind("make", Step(name="one", run=fail, undo=undo))
     with lab.worker():
         task = lab.submit("make", locks=["system:1"])
-        deadline = time.monotonic() + 10
-        while (seen := lab.get(task)).undo_failures < 2:
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.02)
+        wait_until(lambda: lab.get(task).undo_failures >= 2, "the undo has failed twice")
+        seen = lab.get(task)
         assert seen.state in {TaskState.UNDO_WAITING, TaskState.UNDOING}
         assert "still in use" in seen.message
         allowed.set()
@@ -154,7 +156,7 @@ def test_tasks_of_one_key_run_in_the_order_of_acceptance_and_never_at_once(lab):
 def test_a_task_waits_for_all_of_its_keys(lab):
     order = []
     gate = threading.Event()
-    lab.kind("slow", lambda ctx: gate.wait(10) and order.append("slow"))
+    lab.kind("slow", lambda ctx: gate.wait(30) and order.append("slow"))
     lab.kind("both", lambda ctx: order.append("both"))
     lab.kind("other", lambda ctx: order.append("other"))
     lab.kind("free", lambda ctx: order.append("free"))
@@ -205,7 +207,7 @@ def test_urgent_never_waits_and_cancels_what_it_is_told(lab):
     lab.kind("force-off", lambda ctx: events.append("off"), lane=TaskLane.URGENT)
     with lab.worker():
         running = lab.submit("media", locks=["system:1"])
-        assert started.wait(10)
+        assert started.wait(30)
         early_on = lab.submit("on", locks=["system:1"])
         attach = lab.submit("attach", locks=["system:1"])
         off = lab.submit("force-off", locks=["system:1"], cancels=["on"])
@@ -223,11 +225,13 @@ def test_urgent_never_waits_and_cancels_what_it_is_told(lab):
 
 def test_limits_bound_what_runs_at_once(lab):
     lock, now, most = threading.Lock(), [0], [0]
+    two = threading.Barrier(2)
 
     def run(ctx):
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
+        two.wait(30)  # as many as may run together do
         threading.Event().wait(0.05)
         with lock:
             now[0] -= 1
@@ -264,7 +268,7 @@ def test_abort_of_a_running_task_undoes_it(lab):
     )
     with lab.worker():
         task = lab.submit("act")
-        assert started.wait(10)
+        assert started.wait(30)
         lab.call("request_abort", task, reason="Cancelled by anna.")
         task = lab.wait(task)
     assert task.state is TaskState.CANCELLED
@@ -311,23 +315,18 @@ def test_pause_keeps_the_place_in_line(lab):
 
 
 def test_a_running_task_is_paused_between_steps(lab):
-    started, go = threading.Event(), threading.Event()
+    started = threading.Event()
 
     def one(ctx):
         started.set()
-        assert go.wait(10)
+        wait_until(lambda: ctx.pause_requested, "the pause is heard of")
 
     lab.kind("act", one, lambda ctx: None)
     with lab.worker():
         task = lab.submit("act")
-        assert started.wait(10)
+        assert started.wait(30)
         lab.call("pause", task)
-        threading.Event().wait(0.3)
-        go.set()
-        deadline = time.monotonic() + 10
-        while lab.get(task).state is not TaskState.PAUSED:
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.02)
+        wait_until(lambda: lab.get(task).state is TaskState.PAUSED, "it is held")
         lab.call("resume", task)
         assert lab.wait(task).state is TaskState.COMPLETED
 
@@ -381,7 +380,7 @@ def test_abort_of_a_parent_aborts_its_children_and_is_not_blocked_by_them(lab):
     lab.kind("move", move)
     with lab.worker():
         parent = lab.submit("drain")
-        assert started.wait(10)
+        assert started.wait(30)
         lab.call("request_abort", parent)
         assert lab.wait(parent).state is TaskState.CANCELLED
     with lab.database.read() as uow:
@@ -394,12 +393,12 @@ def test_progress_is_seen_while_the_step_runs(lab):
     def run(ctx):
         ctx.progress(42, "Copying a disk.")
         told.set()
-        assert go.wait(10)
+        assert go.wait(30)
 
     lab.kind("act", run)
     with lab.worker():
         task = lab.submit("act")
-        assert told.wait(10)
+        assert told.wait(30)
         seen = lab.get(task)
         assert (seen.percent, seen.message) == (42, "Copying a disk.")
         go.set()
@@ -419,19 +418,21 @@ def test_a_worker_leaves_newer_and_unknown_kinds_alone(lab):
 
 
 def test_wait_returns_soon_after_the_end(lab):
-    go = threading.Event()
     ended_at = []
 
     def run(ctx):
-        go.wait(10)
+        ctx.sleep(0.3)
         ended_at.append(time.monotonic())
 
     lab.kind("act", run)
     with lab.worker():
-        task = lab.submit("act")
-        threading.Timer(0.3, go.set).start()
-        assert lab.queue.wait(task.id, 10).ended
-        assert time.monotonic() - ended_at[0] < 0.3
+
+        def lateness():
+            task = lab.submit("act")
+            assert lab.queue.wait(task.id, 30).ended
+            return time.monotonic() - ended_at[-1]
+
+        assert any(lateness() < 0.3 for _ in range(TRIES))
 
 
 def test_purge_takes_old_ended_tasks_and_their_history_only(lab):
@@ -450,7 +451,7 @@ def test_purge_takes_old_ended_tasks_and_their_history_only(lab):
 
 def test_a_task_begins_when_the_one_it_waits_for_has_ended_and_keeps_its_place_meanwhile(lab):
     order, gate = [], threading.Event()
-    lab.kind("fetch", lambda ctx: gate.wait(10) and order.append("fetch"))
+    lab.kind("fetch", lambda ctx: gate.wait(30) and order.append("fetch"))
     lab.kind("insert", lambda ctx: order.append("insert"))
     lab.kind("start", lambda ctx: order.append("start"))
     fetch = lab.submit("fetch")
@@ -488,7 +489,7 @@ def test_what_waits_for_a_task_begins_too_when_that_fails_is_cancelled_or_is_for
 
 def test_a_task_that_waits_for_another_can_be_cancelled_and_says_at_its_deadline_what_it_waited_for(lab):
     gate = threading.Event()
-    lab.kind("fetch", lambda ctx: gate.wait(10) or None)
+    lab.kind("fetch", lambda ctx: gate.wait(30) or None)
     lab.kind("insert", lambda ctx: None)
     fetch = lab.submit("fetch")
     cancelled = lab.submit("insert", after=fetch)

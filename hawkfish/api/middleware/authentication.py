@@ -43,11 +43,10 @@ class Authentication:
     def _note_refusal(self, req: falcon.Request, reason: str) -> None:
         """Leaves a record in the audit trail; a wrong name or password leaves its own, where it is checked."""
         offload(
-            self._application.audit.refused,
-            None,
+            self._application.audit.refused_stranger,
             "authenticate",
             f"{req.method} {req.path}",
-            {"reason": reason},
+            reason=reason,
             address=req.remote_addr,
             request_id=req.context.request_id,
         )

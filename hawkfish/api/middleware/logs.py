@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
-from uuid import uuid4
 
 import falcon
 import structlog
@@ -33,7 +33,7 @@ class RequestLog:
 
     def _begin(self, req: falcon.Request) -> None:
         given = req.get_header("X-Request-Id")
-        req.context.request_id = given if given and _GIVEN_ID.fullmatch(given) else uuid4().hex
+        req.context.request_id = given if given and _GIVEN_ID.fullmatch(given) else os.urandom(16).hex()
         req.context.began = time.monotonic()
         req.context.actor = None
         structlog.contextvars.clear_contextvars()

@@ -61,11 +61,22 @@ class Protocol:
             if query.shapes:
                 context.shape = partial(shape, query=query, read=context.read)
 
-    def process_response(
-        self, _req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool
-    ) -> None:
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
         """Sets the headers."""
+        if _ends_without_a_word(req.env):
+            resp.set_header("Connection", "close")
         resp.set_header("OData-Version", "4.0")
         resp.set_header("X-Content-Type-Options", "nosniff")
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "no-cache")
+
+
+def _ends_without_a_word(environ: dict[str, Any]) -> bool:
+    """Whether the server will close this connection after the answer, as the client asked, and does not tell the client so.
+
+    That is what gevent's server does, where RFC 9112, section 9.6, wants it said. Clients on top of urllib3, such as sushy and so
+    Ironic, go by the answer: their next request would meet the end of the connection. Other servers say it themselves, and do not
+    take it from an application.
+    """
+    is_last: bool = environ.get("HTTP_CONNECTION", "").lower() == "close"
+    return is_last and environ.get("SERVER_SOFTWARE", "").startswith("gevent/")

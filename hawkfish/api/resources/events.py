@@ -279,6 +279,7 @@ def delivery_document(delivery: Delivery) -> Document:
         At=timestamp(delivery.at),
         State=delivery.state,
         EventCount=delivery.events,
+        EventIds=list(delivery.event_ids),
         Attempt=delivery.attempt,
         Redelivery=delivery.redelivery,
         HTTPStatus=delivery.status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from datetime import datetime
 from typing import Any, ClassVar
 
 from marshmallow import post_load
@@ -57,6 +58,29 @@ class Header(AnyObject):
         return dict(value)
 
 
+class Headers(Items):
+    """Headers, each an object of its own; one object with all of them, as gofish sends it, is taken too."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        return super()._deserialize([value] if isinstance(value, dict) else value, attr, data, **kwargs)
+
+
+class Moment(Text):
+    """A time as Redfish writes it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        pattern = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+        super().__init__(pattern=pattern, form="a time such as 2026-01-31T12:00:00Z", **kwargs)
+
+    def _check(self, value: Any) -> str:
+        text = super()._check(value)
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:  # such as the 31st of February
+            raise fail(PropertyInvalidFormat, f"must be {self.form}", text) from None
+        return text
+
+
 class SigningSecret(Secret):
     """What deliveries are signed with."""
 
@@ -102,8 +126,8 @@ def _texts(name: str) -> Items:
     return Items(Text(least=1, most=256), data_key=name, most=MOST_CHOSEN)
 
 
-def _headers() -> Items:
-    return Items(Header(), data_key="HttpHeaders", most=MOST_HEADERS)
+def _headers() -> Headers:
+    return Headers(Header(), data_key="HttpHeaders", most=MOST_HEADERS)
 
 
 def _context() -> Text:
@@ -209,11 +233,7 @@ class TestEventSchema(ActionSchema):
     origin = Text(data_key="OriginOfCondition", least=1, most=512)
     event_id = Text(data_key="EventId", least=1, most=128)
     event_group_id = Whole(data_key="EventGroupId", least=0, most=2**31 - 1)
-    event_timestamp = Text(
-        data_key="EventTimestamp",
-        pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)",
-        form="a time such as 2026-01-31T12:00:00Z",
-    )
+    event_timestamp = Moment(data_key="EventTimestamp")
     event_type = Choice(EVENT_TYPES, data_key="EventType")
 
     @post_load

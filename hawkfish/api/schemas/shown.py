@@ -228,6 +228,7 @@ class ShownDelivery(ShownSchema):
     At = _time("When it was tried, or asked for.")
     State = _one_of(DeliveryState, "What became of it.")
     EventCount = _whole("The number of events in it.")
+    EventIds = _texts("The ids of these events, as they were sent.")
     Attempt = _whole("1 for the first try of these events.")
     Redelivery = _truth("Whether somebody asked for it to be made again.")
     HTTPStatus = _whole("The status of the receiver's answer; absent where there was none.")

@@ -1,7 +1,7 @@
 """All models. A new module is imported here and its classes are named in `ALL`, so that migrations see them."""
 
 from hawkfish.db.models.accounts import InstallationRow, LoginFailureRow, SessionRow, UserRow
-from hawkfish.db.models.audit import AuditRow
+from hawkfish.db.models.audit import AuditRow, StrangerRefusalsRow
 from hawkfish.db.models.events import EventRow, EventSinkRow
 from hawkfish.db.models.hosts import HostReservationRow, HostRow, HostWatchRow, StoragePoolHostRow, StoragePoolRow
 from hawkfish.db.models.images import (
@@ -31,6 +31,7 @@ ALL = (
     SessionRow,
     UserRow,
     AuditRow,
+    StrangerRefusalsRow,
     EventRow,
     EventSinkRow,
     HostRow,
@@ -90,6 +91,7 @@ __all__ = [
     "SessionRow",
     "StoragePoolHostRow",
     "StoragePoolRow",
+    "StrangerRefusalsRow",
     "SubscriptionRow",
     "SystemProfileRow",
     "SystemRow",

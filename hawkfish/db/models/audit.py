@@ -1,8 +1,8 @@
-"""The table of the audit trail. Triggers made by its migration refuse every change, and every deletion before retention ends."""
+"""The tables of the audit trail. Triggers of its migration refuse every change of it, and every deletion before retention ends."""
 
 from __future__ import annotations
 
-from sqlalchemy import Identity, Index, String
+from sqlalchemy import CheckConstraint, Identity, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hawkfish.db.base import Base, BigInt, Instant, Json, Uuid36, enum_by_value
@@ -30,3 +30,21 @@ class AuditRow(Base):
     request_id: Mapped[str | None] = mapped_column(String(128))
     project: Mapped[Uuid36 | None]
     details: Mapped[Json]
+
+
+class StrangerRefusalsRow(Base):
+    """Refusals of callers whom nobody knows, of one source and kind since `began_at`; a record of the trail, once they are closed."""
+
+    __tablename__ = "hf_stranger_refusals"
+    __table_args__ = (
+        CheckConstraint("refusals > 0", "refusals"),
+        CheckConstraint("ended_at >= began_at", "times"),
+    )
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    verb: Mapped[str] = mapped_column(String(64), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """The account that was asked for; empty where it is none."""
+    refusals: Mapped[int]
+    began_at: Mapped[Instant]
+    ended_at: Mapped[Instant]

@@ -54,6 +54,7 @@ class DeliveryRow(Base):
     first: Mapped[int] = mapped_column(BigInt)
     last: Mapped[int] = mapped_column(BigInt)
     events: Mapped[int]
+    event_ids: Mapped[Json] = mapped_column(server_default="[]")
     state: Mapped[DeliveryState] = mapped_column(enum_by_value(DeliveryState, "state"))
     attempt: Mapped[int]
     redelivery: Mapped[bool]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Table, delete, func, insert, or_, select, update
+from sqlalchemy import Table, case, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hawkfish.db.models.accounts import InstallationRow
-from hawkfish.db.models.audit import AuditRow
+from hawkfish.db.models.audit import AuditRow, StrangerRefusalsRow
 from hawkfish.db.paging import Columns, cut, narrow, text, to_page
 from hawkfish.db.prepared import Prepared, insert_into
-from hawkfish.domain.accounts import AuditOutcome, AuditRecord
+from hawkfish.domain.accounts import AuditOutcome, AuditRecord, StrangerRefusals
 from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.errors import NotFound
 
@@ -55,7 +56,6 @@ class AuditRepository:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._uow = uow
         self._session = uow.session
 
     def add(
@@ -92,7 +92,7 @@ class AuditRepository:
     def add_many(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Adds rows that have all that `add` takes."""
         if rows:
-            self._session.execute(insert(AuditRow), [{**row, "details": dict(row["details"])} for row in rows])
+            ADD.change_each(self._uow.connection, [{**row, "details": dict(row["details"])} for row in rows])
 
     def page(
         self, *, limit: int, before_id: int | None = None, subject: str | None = None, after: int = 0, skip: int = 0
@@ -145,9 +145,9 @@ class AuditRepository:
         statement = select(func.count()).where(AuditRow.subject == subject, AuditRow.id > after)
         return int(self._session.scalar(statement) or 0)
 
-    def newest(self) -> int:
-        """Id of the newest record; 0 before the first."""
-        return int(self._session.scalar(select(func.max(AuditRow.id))) or 0)
+    def newest(self, subject: str) -> int:
+        """Id of the newest record of a subject; 0 before the first."""
+        return int(self._session.scalar(select(func.max(AuditRow.id)).where(AuditRow.subject == subject)) or 0)
 
     def purge(self, before: datetime) -> int:
         """Deletes what is older than `before`, after moving the limit that the triggers guard; tells how much."""
@@ -157,6 +157,50 @@ class AuditRepository:
         )
         statement = delete(AuditRow).where(AuditRow.at < before).execution_options(synchronize_session=False)
         return len(self._session.scalars(statement.returning(AuditRow.id)).all())
+
+    # --- refusals of strangers ------------------------------------------------------------------------------------
+
+    def count_refusals(self, refusals: StrangerRefusals, *, others: str, most: int) -> int:
+        """Adds to those of the same source and kind; tells how many they are now.
+
+        Args:
+            refusals: What is added.
+            others: The source that stands for all further ones, once those of `most` sources and kinds are counted.
+            most: How many are counted apart.
+        """
+        row = StrangerRefusalsRow
+        here = (row.source == refusals.source, row.verb == refusals.verb, row.subject == refusals.subject)
+        source, subject = refusals.source, refusals.subject
+        if self._session.scalar(select(row.refusals).where(*here)) is None:
+            counted = self._session.scalar(select(func.count()).select_from(row)) or 0
+            source, subject = (source, subject) if counted < most else (others, "")
+        dialect = postgresql if self._uow.is_postgresql else sqlite
+        statement = dialect.insert(row).values(
+            source=source,
+            verb=refusals.verb,
+            subject=subject,
+            refusals=refusals.count,
+            began_at=refusals.began_at,
+            ended_at=refusals.ended_at,
+        )
+        ended_at = statement.excluded.ended_at
+        statement = statement.on_conflict_do_update(
+            index_elements=[row.source, row.verb, row.subject],
+            set_={
+                "refusals": row.refusals + refusals.count,
+                "ended_at": case((ended_at > row.ended_at, ended_at), else_=row.ended_at),
+            },
+        )
+        return int(self._session.execute(statement.returning(row.refusals)).scalar_one())
+
+    def take_refusals(self, now: datetime, span: timedelta) -> list[StrangerRefusals]:
+        """Takes away those that began longer ago than `span`, or by a clock that went wrong."""
+        row = StrangerRefusalsRow
+        statement = delete(row).where(or_(row.began_at <= now - span, row.began_at > now + span))
+        found = self._session.execute(
+            statement.returning(row.source, row.verb, row.subject, row.refusals, row.began_at, row.ended_at)
+        )
+        return sorted((StrangerRefusals(*item) for item in found), key=lambda item: item.began_at)
 
 
 def _to_record(row: AuditRow) -> AuditRecord:

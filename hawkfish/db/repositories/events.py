@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Row, Table, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
 from hawkfish.db.base import changed_rows
 from hawkfish.db.models.events import EventRow, EventSinkRow
@@ -47,6 +48,8 @@ ADD = Prepared(
         "data",
     )
 )
+REALLY_HAPPENED = EVENTS.c.data["test"].as_boolean().is_not(True)
+"""All but test events (`domain.subscriptions.TestEvent`): whoever records what happened does not record what did not."""
 # The database's clock, without asking for it first.
 ADD_WITH_ITS_TIME = insert(EVENTS).values(at=func.clock_timestamp())
 
@@ -73,11 +76,15 @@ class EventRepository:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
         self._place = EVENTS.c.sequence if uow.is_postgresql else EVENTS.c.id
         self._new: list[dict[str, Any]] = []
         self.cause = Cause()
         """What `add` takes where nothing else is said; the task engine sets it."""
+
+    @property
+    def _session(self) -> Session:
+        """Asked for where it is needed, since what is written most goes past it."""
+        return self._uow.session
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -263,6 +270,7 @@ class EventRepository:
         own_subjects: Collection[str] = (),
         after: int = 0,
         skip: int = 0,
+        tests: bool = True,
     ) -> list[Event]:
         """Events, newest first; those just written in this transaction too.
 
@@ -274,9 +282,12 @@ class EventRepository:
             own_subjects: ... except these subjects.
             after: Only events behind this place.
             skip: How many of them are left out, the newest first.
+            tests: Whether test events are among them.
         """
         self._write()
         statement = select(EVENTS).where(self._is_after(after)).order_by(EVENTS.c.id.desc()).offset(skip).limit(limit)
+        if not tests:
+            statement = statement.where(REALLY_HAPPENED)
         if before_id is not None:
             statement = statement.where(EVENTS.c.id < before_id)
         if subject is not None:
@@ -291,16 +302,18 @@ class EventRepository:
         return self.page(limit=limit, before_id=before_id, subject=subject)
 
     def find(self, event_id: int, subject: str, *, after: int = 0) -> Event | None:
-        """The event with that id, if it is of this subject and behind this place."""
+        """The event with that id, if it is of this subject, behind this place, and no test."""
         self._write()
-        statement = select(EVENTS).where(EVENTS.c.id == event_id, EVENTS.c.subject == subject, self._is_after(after))
+        statement = select(EVENTS).where(
+            EVENTS.c.id == event_id, EVENTS.c.subject == subject, self._is_after(after), REALLY_HAPPENED
+        )
         row = self._session.execute(statement).one_or_none()
         return None if row is None else self._to_event(row)
 
     def count(self, subject: str | None = None, *, after: int = 0) -> int:
-        """How many are kept, of one subject or of all, behind a place."""
+        """How many are kept, of one subject or of all, behind a place; tests do not count."""
         self._write()
-        statement = select(func.count()).select_from(EVENTS).where(self._is_after(after))
+        statement = select(func.count()).select_from(EVENTS).where(self._is_after(after), REALLY_HAPPENED)
         if subject is not None:
             statement = statement.where(EVENTS.c.subject == subject)
         return int(self._session.scalar(statement) or 0)

@@ -142,8 +142,9 @@ class HostRepository:
     def set_state(self, host_id: UUID | str, state: HostState, reason: str = "") -> bool:
         """Records whether the host answers, since when, and why not; True if that is news."""
         now = self._uow.now()
+        # Systems that refer to it are changed meanwhile: whoever records a host goes on to record them.
         before = self._session.execute(
-            select(HostRow.name, HostRow.state).where(HostRow.id == str(host_id)).with_for_update()
+            select(HostRow.name, HostRow.state).where(HostRow.id == str(host_id)).with_for_update(key_share=True)
         ).one_or_none()
         changed = self._session.execute(
             update(HostRow)

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, true, update
 
 from hawkfish.db.models.accounts import SessionRow, UserRow
+from hawkfish.db.repositories.accounts import account_id_of
 from hawkfish.domain.accounts import Role, Session
 from hawkfish.domain.messages import RESOURCE_CREATED, RESOURCE_REMOVED
 
@@ -136,7 +137,7 @@ class SessionRepository:
 def to_resumed(row: Any) -> Resumed:
     """A row of `RESUME` as a value."""
     session_id, used_at, account_id, user_name, role, enabled, change_required = row
-    return Resumed(session_id, used_at, UUID(account_id), user_name, role, enabled, change_required)
+    return Resumed(session_id, used_at, account_id_of(account_id), user_name, role, enabled, change_required)
 
 
 def _sessions() -> Any:

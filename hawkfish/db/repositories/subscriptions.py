@@ -205,7 +205,12 @@ class SubscriptionRepository:
 
     def ask_again(self, subscription_id: UUID, delivery: Delivery) -> Delivery:
         """Has a delivery made again."""
-        values = {"first": delivery.first, "last": delivery.last, "events": delivery.events}
+        values = {
+            "first": delivery.first,
+            "last": delivery.last,
+            "events": delivery.events,
+            "event_ids": list(delivery.event_ids),
+        }
         made = self.add_delivery(subscription_id, state=DeliveryState.WAITING, redelivery=True, **values)
         self._uow.publish(SUBSCRIPTIONS_CHANNEL)
         return made
@@ -274,4 +279,4 @@ def _to_subscription(row: SubscriptionRow) -> Subscription:
 
 def _to_delivery(row: DeliveryRow) -> Delivery:
     values = {name: getattr(row, name) for name in Delivery.__dataclass_fields__}
-    return Delivery(**{**values, "subscription_id": UUID(row.subscription_id)})
+    return Delivery(**{**values, "subscription_id": UUID(row.subscription_id), "event_ids": tuple(values["event_ids"])})

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hawkfish.db.models.hosts import HostRow
 from hawkfish.db.models.systems import NetworkInterfaceRow, SystemRow, VolumeAttachmentRow, VolumeRow
+from hawkfish.db.prepared import Prepared, insert_into
 from hawkfish.db.repositories.events import Happened
 from hawkfish.db.repositories.hosts import facts_from_json
-from hawkfish.db.repositories.system_rows import attachment_to_json
+from hawkfish.db.repositories.system_rows import attachment_to_json, disks_of, facts_to_json
 from hawkfish.db.repositories.systems import SYSTEMS
 from hawkfish.domain.machines import DriveSpec, FirmwareSetup, MachineFacts, PowerState, drives_of_kinds
 from hawkfish.domain.messages import EventMessage
-from hawkfish.domain.systems import System, SystemState
+from hawkfish.domain.systems import System, SystemDisk, SystemState
 from hawkfish.errors import AlreadyExists
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ BATCH = 500
 """Systems that a batch has at most; every statement takes all their ids."""
 
 
-OBSERVE = (
+OBSERVE = Prepared(
     update(SYSTEMS)
     .where(SYSTEMS.c.id == bindparam("system_id"), SYSTEMS.c.state == SystemState.CREATING)
     .values(
         power_state=PowerState.OFF,
         run_id=None,
-        observed=bindparam("facts"),
-        observed_at=bindparam("now"),
+        observed=bindparam("facts", type_=SYSTEMS.c.observed.type),
+        observed_at=bindparam("now", type_=SYSTEMS.c.observed_at.type),
         stale=False,
         version=SYSTEMS.c.version + 1,
     )
@@ -145,17 +145,21 @@ class SystemBatchRepository:
         )
         for table, values in tables:
             if values:
-                self._session.connection().execute(insert(table.__table__), values)
+                Prepared(insert_into(table.__table__, *values[0])).change_each(self._uow.connection, values)
+
+    def disks(self, ids: Collection[UUID]) -> list[SystemDisk]:
+        """The disks of some systems."""
+        return [disk for disks in disks_of(self._uow, _texts(ids)).values() for disk in disks]
 
     def observe_as_made(self, ids: Collection[UUID]) -> None:
         """Records of systems that are being made that their machines were seen as asked for (`expected_facts`), and off."""
         now = self._uow.now()
         seen = [
-            {"system_id": str(key), "facts": asdict(facts), "now": now}
+            {"system_id": str(key), "facts": facts_to_json(facts), "now": now}
             for key, facts in self.expected_facts(ids).items()
         ]
         if seen:
-            self._session.connection().execute(OBSERVE, seen)
+            OBSERVE.change_each(self._uow.connection, seen)
 
     def expected_facts(self, system_ids: Collection[UUID]) -> dict[UUID, MachineFacts]:
         """What hypervisors say of new machines, whose drives are empty, if they are as their systems are recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -27,6 +28,7 @@ from hawkfish.domain.systems import (
     AppliedSetup,
     BootOverride,
     ProfileUse,
+    Sight,
     System,
     SystemDisk,
     SystemNetworkInterface,
@@ -176,6 +178,19 @@ def to_system(  # noqa: PLR0917  a row and all that belongs to it
     )
 
 
+def to_sight(row: Row[Any]) -> Sight:
+    """What a system's row says of how it was last seen."""
+    return Sight(
+        id=UUID(row.id),
+        failure=row.failure,
+        power_state=shown_power(row),
+        run_id=row.run_id,
+        observed=None if row.observed is None else facts_of_machine(row.observed),
+        stale=row.stale,
+        version=row.version,
+    )
+
+
 def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
     """Facts of a machine as they were stored; JSON has no tuples."""
     given = dict(values)
@@ -185,6 +200,11 @@ def facts_of_machine(values: Mapping[str, Any]) -> MachineFacts:
     given["firmware"] = None if given.get("firmware") is None else Firmware(given["firmware"])
     given["setup"] = None if given.get("setup") is None else FirmwareSetup.of(given["setup"])
     return MachineFacts(**given)
+
+
+def facts_to_json(facts: MachineFacts) -> dict[str, Any]:
+    """The reverse of `facts_of_machine`; as `asdict`, which looks into every text and takes ten times as long."""
+    return {**vars(facts), "setup": None if facts.setup is None else asdict(facts.setup)}
 
 
 def shown_power(row: Row[Any]) -> PowerState | None:

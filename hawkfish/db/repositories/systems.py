@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
@@ -18,7 +17,14 @@ from hawkfish.db.models.systems import NetworkInterfaceRow, ScreenshotRow, Syste
 from hawkfish.db.paging import Columns, cut, entries, narrow, number, text, to_page, truth
 from hawkfish.db.prepared import AnySelect, Prepared
 from hawkfish.db.repositories.hosts import facts_from_json
-from hawkfish.db.repositories.system_rows import attachment_to_json, disks_of, interfaces_of, to_system
+from hawkfish.db.repositories.system_rows import (
+    attachment_to_json,
+    disks_of,
+    facts_to_json,
+    interfaces_of,
+    to_sight,
+    to_system,
+)
 from hawkfish.domain.machines import (
     MachineObservation,
     PowerState,
@@ -39,6 +45,7 @@ from hawkfish.domain.messages import (
 from hawkfish.domain.pages import Condition, Page, PageRequest
 from hawkfish.domain.systems import (
     BootOverrideEnabled,
+    Sight,
     System,
     SystemState,
 )
@@ -66,6 +73,10 @@ REACHED: Mapping[PowerState, PowerState] = {
 
 VERSIONS_ON_HOST = select(SYSTEMS.c.id, SYSTEMS.c.version).where(
     SYSTEMS.c.host_id == bindparam("on_host"), SYSTEMS.c.state == SystemState.READY
+)
+SIGHTS = select(
+    *(SYSTEMS.c.id, SYSTEMS.c.version, SYSTEMS.c.state, SYSTEMS.c.stale, SYSTEMS.c.failure),
+    *(SYSTEMS.c.power_state, SYSTEMS.c.power_transition, SYSTEMS.c.run_id, SYSTEMS.c.observed),
 )
 HOSTS = cast("Table", HostRow.__table__)
 FIND = Prepared(
@@ -252,6 +263,10 @@ class SystemRepository:
         rows = self._session.connection().execute(VERSIONS_ON_HOST, {"on_host": str(host_id)})
         return {UUID(system_id): version for system_id, version in rows}
 
+    def sights(self, ids: Collection[UUID]) -> list[Sight]:
+        """What is recorded of some systems as last seen, much cheaper than the systems."""
+        return [to_sight(row) for row in self._rows_of_ids(SIGHTS, ids)]
+
     def on_host(self, host_id: UUID) -> list[System]:
         """All systems of a host."""
         return self._to_systems(self._session.execute(select(SYSTEMS).where(SYSTEMS.c.host_id == str(host_id))).all())
@@ -407,7 +422,7 @@ class SystemRepository:
                 "of_system": str(system.id),
                 "power_state": power,
                 "run_id": run_id,
-                "observed": None if machine is None else asdict(machine.facts),
+                "observed": None if machine is None else facts_to_json(machine.facts),
                 "failure": "" if machine is not None else MACHINE_GONE.format(system=system),
                 "observed_at": self._uow.now(),
             },

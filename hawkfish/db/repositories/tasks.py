@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Histogram
@@ -22,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from hawkfish import metrics
 from hawkfish.db.models.tasks import TaskHistoryRow, TaskLimitRow, TaskLockRow, TaskRow
@@ -94,8 +95,12 @@ class TaskRepository:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._session = uow.session
         self._notes: list[dict[str, Any]] = []
+
+    @property
+    def _session(self) -> Session:
+        """Asked for where it is needed, since what is written most goes past it."""
+        return self._uow.session
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -270,6 +275,15 @@ class TaskRepository:
         given = {f"key{number}": key for number, key in enumerate(keys)}
         rows = in_line(len(given), tuple(kinds)).rows(self._uow.connection, given)
         return [to_task(row) for row in rows]
+
+    def of_kinds(self, subject: str, kinds: Collection[str], *, after: int = 0) -> list[Task]:
+        """Tasks of some kinds on a subject in the order of acceptance, from the one behind a number on."""
+        statement = (
+            select(TASKS)
+            .where(TaskRow.subject == subject, TaskRow.kind.in_(kinds), TaskRow.number > after)
+            .order_by(TaskRow.number)
+        )
+        return [to_task(row) for row in self._session.execute(statement)]
 
     # --- control -------------------------------------------------------------------------------------------------
 
@@ -532,11 +546,11 @@ def _series(kind: str, state: TaskState) -> tuple[Counter, Histogram]:
 
 def to_task(row: Row[Any]) -> Task:
     """A task as its row says it is."""
-    given = {name: getattr(row, name) for name in Task.__dataclass_fields__}
-    error = None if given["error"] is None else TaskError(**given["error"])
-    return Task(
-        **given | {"error": error, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
-    )
+    given = dict(zip(FIELDS, _of_fields(row), strict=True))
+    if given["error"] is not None:
+        given["error"] = TaskError(**given["error"])
+    given["locks"], given["cancelled_ids"] = tuple(given["locks"]), tuple(given["cancelled_ids"])
+    return Task(**given)
 
 
 def to_wishes(rows: Sequence[Row[Any]]) -> dict[str, tuple[bool, str | None, bool]]:
@@ -546,10 +560,10 @@ def to_wishes(rows: Sequence[Row[Any]]) -> dict[str, tuple[bool, str | None, boo
 
 def _accepted(number: int, given: Mapping[str, Any]) -> Task:
     """A task as it was just put in line, without reading it back: `given`, and the defaults of the other columns."""
-    return Task(
-        **{name: given.get(name, default) for name, default in NEW.items()}
-        | {"number": number, "locks": tuple(given["locks"]), "cancelled_ids": tuple(given["cancelled_ids"])}
-    )
+    values = {name: given.get(name, default) for name, default in NEW.items()}
+    values["number"] = number
+    values["locks"], values["cancelled_ids"] = tuple(given["locks"]), tuple(given["cancelled_ids"])
+    return Task(**values)
 
 
 def _default_of(name: str) -> Any:
@@ -557,4 +571,6 @@ def _default_of(name: str) -> Any:
     return None if default is None else default.arg  # type: ignore[attr-defined]  # only plain values there
 
 
-NEW = {name: _default_of(name) for name in Task.__dataclass_fields__}
+FIELDS = tuple(Task.__dataclass_fields__)
+NEW = {name: _default_of(name) for name in FIELDS}
+_of_fields = attrgetter(*FIELDS)

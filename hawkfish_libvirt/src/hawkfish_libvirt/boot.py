@@ -31,6 +31,9 @@ MECHANISM = (
     "which firmware reads at the next reset."
 )
 
+_NONE = -1
+"""What QEMU holds of a device that is not booted."""
+
 
 def start(guest: Guest, options: StartOptions) -> bool:
     """Starts the machine; one that runs is left alone, one that was left paused in the middle of a start is continued.
@@ -102,14 +105,19 @@ def set_order(guest: Guest, order: Sequence[str]) -> None:
             operation="boot override",
             reason="device without alias",
         )
-    # Two devices may not hold one number, so all are cleared first.
+    # What is right already is left alone, since whoever dies in between leaves the guest without it. Two devices may not hold one
+    # number, so the wrong ones are cleared first.
+    wrong = {}
     for item in devices:
-        _set_boot_index(guest, item, -1)
-    for item in devices:
-        number = wanted.get(item.id or "")
-        if number is not None:
-            _set_boot_index(guest, item, number)
+        number, held = wanted.get(item.id or "", _NONE), guest.monitor("qom-get", **_boot_index(item))
+        if held != number:
+            wrong[item.alias] = (item, number)
+            if held != _NONE:
+                guest.monitor("qom-set", **_boot_index(item), value=_NONE)
+    for item, number in wrong.values():
+        if number != _NONE:
+            guest.monitor("qom-set", **_boot_index(item), value=number)
 
 
-def _set_boot_index(guest: Guest, item: DiskXml | InterfaceXml, value: int) -> None:
-    guest.monitor("qom-set", path=f"/machine/peripheral/{item.alias}", property="bootindex", value=value)
+def _boot_index(item: DiskXml | InterfaceXml) -> dict[str, str]:
+    return {"path": f"/machine/peripheral/{item.alias}", "property": "bootindex"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
@@ -119,6 +120,7 @@ class CallPool:
         try:
             call.result = function(call.beat)
         except BaseException as error:  # noqa: BLE001  handed to the caller, whatever it is
+            _let_locals_go(error)
             call.error = error
         finally:
             with self._condition:
@@ -204,3 +206,16 @@ class CallPool:
                 host=self._peer,
                 reason="calls hang",
             )
+
+
+def _let_locals_go(error: BaseException) -> None:
+    """Has an error keep the lines that led to it, and not what was at hand there.
+
+    That is objects of libvirt, which go with the last that knows of them; the last on a connection closes it, and so waits for the
+    host. An error and its traceback know each other, so it would be whoever collects garbage, such as a thread that holds the
+    database.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        traceback.clear_frames(chain.__traceback__)
+        chain = chain.__cause__ or chain.__context__

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from hawkfish.domain.storage import PoolDefinition, PoolKind, VolumeFormat, VolumeSpec
-from hawkfish.errors import BackendTimeout, HawkFishError
+from hawkfish.errors import BackendTimeout, HawkFishError, MachineNotFound
 from hawkfish_libvirt.events import PROBE_PREFIX
 from hawkfish_libvirt.host import LibvirtHost
 from hawkfish_libvirt.storage import LibvirtStorage
@@ -68,7 +68,7 @@ def prove(
         storage.create_volume(pool.name, VolumeSpec(name=name, capacity_bytes=_DISK_BYTES, format=VolumeFormat.RAW))
         storage.upload_volume(pool.name, name, io.BytesIO(sector), len(sector))
         text = _guest_xml(name, str(pool.target / name), virt_type, cpu_mode)
-        return _run_guest(host, text)
+        return _run_guest(host, name, text)
     except HawkFishError as error:
         return f"a test guest could not be started: {_short(str(error.data.get('reason', error.message)))}"
     finally:
@@ -81,11 +81,13 @@ def _short(reason: str) -> str:
     return line.rpartition("qemu-system-x86_64: ")[2].removeprefix("error: ").rstrip(".")
 
 
-def _run_guest(host: LibvirtHost, text: str) -> str | None:
-    def run(raw: libvirt.virConnect) -> bool:
-        domain = raw.createXML(text, libvirt.VIR_DOMAIN_START_AUTODESTROY)
+def _run_guest(host: LibvirtHost, name: str, text: str) -> str | None:
+    def start(raw: libvirt.virConnect) -> None:
+        raw.createXML(text, libvirt.VIR_DOMAIN_START_AUTODESTROY)
+
+    def listen(raw: libvirt.virConnect) -> bool:
         stream = raw.newStream()
-        domain.openConsole("serial0", stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+        raw.lookupByName(name).openConsole("serial0", stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
         seen = b""
         while _WORD not in seen:
             piece = stream.recv(256)
@@ -95,8 +97,12 @@ def _run_guest(host: LibvirtHost, text: str) -> str | None:
         stream.abort()
         return True
 
+    # How long a busy host takes for the start says nothing of the guest; one that is still starting could not be ended, either.
+    host.machines.call("Starting a test guest", start, host.timeout)
     try:
-        ran = host.machines.call("Running a test guest", run, _SECONDS)
+        ran = host.machines.call("Running a test guest", listen, _SECONDS)
+    except MachineNotFound:  # it has ended already
+        ran = False
     except BackendTimeout:
         return f"a test guest started and executed nothing within {_SECONDS:g} s"
     return None if ran else "a test guest started and stopped before it executed anything"

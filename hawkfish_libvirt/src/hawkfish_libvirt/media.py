@@ -28,7 +28,8 @@ def change_medium(guest: Guest, drive_id: str, medium: ConnectionInfo | None) ->
         live = guest.live()
         # A machine that was started before its definition got the place of a stick takes one all the same.
         drive = _place_of_stick(live, place) if place.removable else _find_drive(live, drive_id)
-        if _change(guest, drive, source, live=True) and place.removable and source is not None:
+        _change(guest, drive, source, live=True)
+        if place.removable:
             _restore_order(guest, live)
     _change(guest, place, source, live=False)
 
@@ -38,20 +39,18 @@ def _place_of_stick(machine: MachineXml, place: DiskXml) -> DiskXml:
     return found or replace(place, source=None)
 
 
-def _change(guest: Guest, drive: DiskXml, source: Source | None, *, live: bool) -> bool:
-    """Gives a drive its medium; False if it has it already."""
+def _change(guest: Guest, drive: DiskXml, source: Source | None, *, live: bool) -> None:
     if drive.source == source:
-        return False
+        return
     if not drive.removable:
         guest.update_drive(replace(drive, source=source), live=live)
-        return True
+        return
     if drive.source is not None:
         _pull_out(guest, drive, live=live)
     if source is not None:
         # Of a running machine libvirt knows the numbers that it was started with, not those that hold now.
         order = None if live else drive.boot_order
         guest.attach(replace(drive, source=source, boot_order=order, address=()), live=live)
-    return True
 
 
 def _pull_out(guest: Guest, stick: DiskXml, *, live: bool) -> None:
@@ -66,7 +65,7 @@ def _pull_out(guest: Guest, stick: DiskXml, *, live: bool) -> None:
 
 
 def _restore_order(guest: Guest, before: MachineXml) -> None:
-    """A stick that is plugged in gets its place among what the next reset of this run tries."""
+    """A stick that is plugged in gets its place among what the next reset of this run tries, also where a change died before that."""
     if before.run is not None and before.run.boot_devices:
         set_order(guest, before.run.boot_devices)
 
