@@ -42,6 +42,7 @@ DESCRIPTIONS = {
     "BootSourceOverrideEnabled": "At the next start only, at every start, or not at all.",
     "BootSourceOverrideTarget": "What it starts from.",
     "BootSourceOverrideMode": "The firmware of the next start.",
+    "ServiceIdentification": "Text of your own that tells this service from others; all managers and the service root show it.",
     "BootOrder": "References of all its boot options, in the order in which firmware tries them from the next start on.",
     # virtual media
     "Image": "Address of an image of a CD or DVD, http or https; null empties the drive.",

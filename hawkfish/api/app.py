@@ -54,6 +54,7 @@ ROUTES: dict[str, type[Resource]] = {
     links.SYSTEMS: systems.SystemCollectionResource,
     f"{links.SYSTEMS}/{{system_id}}": systems.SystemResource,
     f"{links.SYSTEMS}/{{system_id}}/Actions/ComputerSystem.Reset": systems.SystemResetResource,
+    f"{links.SYSTEMS}/{{system_id}}/Actions/ComputerSystem.SetDefaultBootOrder": systems.SystemDefaultBootOrderResource,
     f"{links.SYSTEMS}/{{system_id}}/Actions/Oem/HawkFishSystem.Screenshot": systems.SystemScreenshotResource,
     f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/Screenshots/{{screenshot_id}}": systems.ScreenshotResource,
     f"{links.SYSTEMS}/{{system_id}}/Oem/HawkFish/SerialLog": systems.SerialLogResource,

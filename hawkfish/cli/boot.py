@@ -23,6 +23,7 @@ TARGETS = {
     "setup": "BiosSetup",
     "none": "None",
 }
+DEFAULT_ORDER = "ComputerSystem.SetDefaultBootOrder"
 REDFISH = {redfish.lower(): ours for ours, redfish in TARGETS.items()}
 MODES = {"uefi": "UEFI", "bios": "Legacy", "legacy": "Legacy"}
 
@@ -67,11 +68,15 @@ class SetBoot(BootCommand):
         choice.add_argument("--once", action="store_true", help="at the next start only (default)")
         choice.add_argument("--continuous", action="store_true", help="at every start")
         parser.add_argument("--mode", type=_plain, choices=list(MODES), help="the firmware that starts it")
-        parser.add_argument(
+        order = parser.add_mutually_exclusive_group()
+        order.add_argument(
             "--order",
             type=_references,
             metavar="DEVICE[,DEVICE...]",
             help="the devices to try first, such as NIC1,Cd; the others follow as they are",
+        )
+        order.add_argument(
+            "--default-order", action="store_true", help="the order that the system had when it was made"
         )
         return parser
 
@@ -80,12 +85,15 @@ class SetBoot(BootCommand):
         boot = _override(parsed_args)
         if parsed_args.mode is not None:
             boot["BootSourceOverrideMode"] = MODES[parsed_args.mode]
-        if not boot and parsed_args.order is None:
-            raise CommandError("Say what to change: a target, --mode or --order.", ExitCode.USAGE)
+        if not boot and parsed_args.order is None and not parsed_args.default_order:
+            raise CommandError("Say what to change: a target, --mode, --order or --default-order.", ExitCode.USAGE)
         system = find_system(self.client, parsed_args.name)
         if parsed_args.order is not None:
             boot["BootOrder"] = _whole_order(system, parsed_args.order)
-        self.client.patch(address_of(system), {"Boot": boot}, wait=True)
+        if boot:
+            self.client.patch(address_of(system), {"Boot": boot}, wait=True)
+        if parsed_args.default_order:
+            self.client.post(f"{address_of(system)}/Actions/{DEFAULT_ORDER}", {})
         return BOOT_DETAILS, boot_details(self.client.get(address_of(system)))
 
 

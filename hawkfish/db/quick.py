@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from hawkfish.db.prepared import Prepared
-from hawkfish.db.repositories.accounts import CREDENTIALS, Credentials, Lockout, credentials_parameters, to_credentials
+from hawkfish.db.repositories.accounts import (
+    CREDENTIALS,
+    SERVICE_IDENTIFICATION,
+    Credentials,
+    Lockout,
+    credentials_parameters,
+    to_credentials,
+)
 from hawkfish.db.repositories.sessions import RESUME, Resumed, to_resumed
 from hawkfish.db.repositories.systems import STAMP
 from hawkfish.db.repositories.task_statements import BY_ID, ENDED_AT, UNCLAIMED, WISHES
@@ -41,6 +48,11 @@ class QuickReads:
         """As `AccountRepository.credentials`; None also where there is no answer."""
         row = self._one(_CREDENTIALS, credentials_parameters(name_key, source))
         return None if row is None else to_credentials(row, lockout)
+
+    def service_identification(self) -> str | None:
+        """As `AccountRepository.service_identification`; None where there is no answer."""
+        row = self._one(_SERVICE_IDENTIFICATION, {})
+        return None if row is None else str(row.service_identification)
 
     def system_stamp(self, system_id: str) -> tuple[int, int] | None:
         """As `SystemRepository.stamp`; None also where there is no answer."""
@@ -114,3 +126,4 @@ class _Closing(sqlite3.Connection):
 
 
 _RESUME, _CREDENTIALS, _STAMP = Prepared(RESUME), Prepared(CREDENTIALS), Prepared(STAMP)
+_SERVICE_IDENTIFICATION = Prepared(SERVICE_IDENTIFICATION)

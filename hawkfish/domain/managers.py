@@ -5,6 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hawkfish.domain.systems import System
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manager:
+    """The manager of a system.
+
+    Attributes:
+        service_identification: What tells this service from others, in the words of its administrators; the same for all
+            managers, since all of them are the service. Empty where nobody has said anything.
+    """
+
+    system: System
+    service_identification: str
+
 
 class ManagerResetType(StrEnum):
     """What the Reset action of a manager may ask for (a part of Resource.ResetType)."""

@@ -41,10 +41,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "systems.update": _COMPONENTS,
         "systems.delete": _COMPONENTS,
         "systems.reset": _COMPONENTS,
+        "systems.default_boot_order": _COMPONENTS,
         # What a guest shows may hold secrets of its users, so that looking is more than reading.
         "systems.screenshot": _COMPONENTS,
         "systems.serial_log": _COMPONENTS,
         "managers.read": _LOGIN,
+        "managers.update": _MANAGER,
         "managers.reset": _MANAGER,
         "media.read": _LOGIN,
         "media.insert": _COMPONENTS,

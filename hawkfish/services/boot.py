@@ -63,6 +63,16 @@ def changed_boot(system: System, changes: SystemChanges, *, promised: bool = Fal
     return values
 
 
+def default_order(system: System) -> dict[str, Any]:
+    """The columns of a system that its usual boot order writes; none where it has that.
+
+    Raises:
+        NotSupported: Its host cannot override the boot order.
+    """
+    _demand_boot_override(system)
+    return {"boot_order": []} if system.boot_order else {}
+
+
 def _changed_override(boot: BootOverride, changes: SystemChanges) -> BootOverride:
     """Redfish: a target without Enabled keeps what is set, and None as target means no override."""
     enabled = changes.boot_enabled or boot.enabled

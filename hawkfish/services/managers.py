@@ -11,11 +11,16 @@ import psutil
 
 from hawkfish.db import UnitOfWork
 from hawkfish.domain.accounts import Actor
-from hawkfish.domain.managers import Address, ManagerResetType, ServiceInterface
-from hawkfish.domain.messages import MANAGER_RESET
+from hawkfish.domain.managers import Address, Manager, ManagerResetType, ServiceInterface
+from hawkfish.domain.messages import MANAGER_RESET, RESOURCE_CHANGED
+from hawkfish.domain.pages import EVERYTHING, Page, PageRequest
+from hawkfish.domain.systems import System
+from hawkfish.errors import PreconditionFailed
 from hawkfish.services.access import Access
+from hawkfish.services.preconditions import refuse_other_version
 
 NO_MAC_ADDRESS = "00:00:00:00:00:00"
+SERVICE_IDENTIFICATION = "installation:service_identification"
 
 
 class ManagerService:
@@ -24,6 +29,67 @@ class ManagerService:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._database = access.database
+
+    # --- what they show ------------------------------------------------------------------------------------------
+
+    def page(self, actor: Actor, wanted: PageRequest = EVERYTHING) -> Page[Manager]:
+        """Managers in the order of the names of their systems."""
+        self._access.authorize(actor, "managers.read")
+        with self._database.read() as uow:
+            found, text = uow.systems.page(wanted), uow.accounts.service_identification()
+        items = [Manager(system=system, service_identification=text) for system in found.items]
+        return Page(items=items, total=found.total, next_after=found.next_after)
+
+    def get(self, actor: Actor, system_id: UUID | str) -> Manager:
+        """The manager of a system.
+
+        Raises:
+            NotFound: There is no such system.
+        """
+        self._access.authorize(actor, "managers.read", f"system:{system_id}")
+        with self._database.read() as uow:
+            text = uow.accounts.service_identification()
+            return Manager(system=uow.systems.get(system_id), service_identification=text)
+
+    def service_identification(self) -> str:
+        """What the service root shows of it, to whoever asks: what tells this service from others must be seen before a login."""
+        with self._database.read() as uow:
+            return uow.accounts.service_identification()
+
+    def quick_service_identification(self) -> str | None:
+        """As `service_identification`, where that can be told without waiting; else None."""
+        return self._database.quick.service_identification()
+
+    # --- what is done with them ----------------------------------------------------------------------------------
+
+    def update(self, actor: Actor, system_id: UUID, text: str, expected: Manager | None = None) -> None:
+        """Writes the ServiceIdentification of all managers; no system is touched by it.
+
+        Args:
+            actor: Who asks.
+            system_id: The system whose manager was asked.
+            text: What it is to be; empty for nothing.
+            expected: The manager as the caller has seen it, where nothing else may be overwritten.
+
+        Raises:
+            NotFound: There is no such system.
+            PreconditionFailed: The manager is not what was expected.
+        """
+        subject = f"system:{system_id}"
+        self._access.authorize(actor, "managers.update", subject)
+
+        def write(uow: UnitOfWork) -> None:
+            uow.serialize_on([SERVICE_IDENTIFICATION])
+            system, found = uow.systems.get(system_id), uow.accounts.service_identification()
+            if expected is not None:
+                _refuse_other(system, found, expected)
+            if found == text:
+                return
+            uow.accounts.write_service_identification(text)
+            uow.systems.tell(RESOURCE_CHANGED, system_id, actor=actor.user_name)
+            self._access.audit.record(uow, actor, "managers.update", subject, changed=["service_identification"])
+
+        self._database.run(write)
 
     def reset(self, actor: Actor, system_id: UUID, reset_type: ManagerResetType) -> None:
         """Resets the manager of a system: the sessions of the account that asks end, and it must log in again.
@@ -57,6 +123,16 @@ class ManagerService:
         """The network interfaces under whose addresses the API listens, by name."""
         self._access.authorize(actor, "managers.read")
         return listening_interfaces(self._access.settings.host)
+
+
+def _refuse_other(system: System, found: str, expected: Manager) -> None:
+    refuse_other_version(system, expected.system.version)
+    if found != expected.service_identification:
+        raise PreconditionFailed(
+            f"The ServiceIdentification of the manager of {system.name} was changed by another; read it again.",
+            kind="Manager",
+            id=str(system.id),
+        )
 
 
 def listening_interfaces(host: str) -> tuple[ServiceInterface, ...]:

@@ -15,7 +15,7 @@ from hawkfish.domain.systems import System, SystemChanges, SystemState
 from hawkfish.errors import Conflict, NotSupported, PropertyOutOfRange
 from hawkfish.services.accepted import Accepted
 from hawkfish.services.authorization import may
-from hawkfish.services.boot import changed_boot
+from hawkfish.services.boot import changed_boot, default_order
 from hawkfish.services.host_limits import tasks_on
 from hawkfish.services.media_order import CHANGES, RAISES_POWER
 from hawkfish.services.pictures import PictureVerbs
@@ -135,6 +135,33 @@ class SystemService(BatchCreationVerbs, PowerVerbs, PictureVerbs):
             return Accepted(system_id, task)
 
         return self._database.run(write)
+
+    @notes_refusals("systems.default_boot_order")
+    def default_boot_order(self, actor: Actor, system_id: UUID) -> None:
+        """Gives a system the boot order back that it had when it was made: disks, drives, network interfaces, each as they are.
+
+        As any other order it is a record until the next start, and an override stays as it is.
+
+        Raises:
+            NotFound: There is no such system.
+            Conflict: It is being made or deleted.
+            NotSupported: Its host cannot override the boot order.
+        """
+        verb, subject = "systems.default_boot_order", subject_of(system_id)
+        self._access.authorize(actor, "systems.default_boot_order", subject)
+
+        def write(uow: UnitOfWork) -> None:
+            uow.serialize_on([subject])
+            system = uow.systems.get(system_id)
+            _refuse_unready(system, "changed")
+            values = default_order(system)
+            if not values:
+                return
+            uow.systems.write(system_id, **values)
+            uow.systems.tell(RESOURCE_CHANGED, system_id, actor=actor.user_name)
+            self._access.audit.record(uow, actor, verb, subject, changed=sorted(values))
+
+        self._database.run(write)
 
     @notes_refusals("volumes.create")
     def create_volume(self, actor: Actor, system_id: UUID) -> NoReturn:

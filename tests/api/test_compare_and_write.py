@@ -97,10 +97,23 @@ def read_label(body: Body) -> str:
     return str(body["Labels"]["race"])
 
 
+def a_manager(client: httpx.Client) -> str:
+    return a_system(client).replace("/Systems/", "/Managers/")
+
+
+def write_identification(value: str) -> Body:
+    return {"ServiceIdentification": value}
+
+
+def read_identification(body: Body) -> str:
+    return str(body["ServiceIdentification"])
+
+
 KINDS = [
     pytest.param(an_account, write_name, read_name, id="account"),
     pytest.param(a_system, write_tag, read_tag, id="system"),
     pytest.param(a_host, write_label, read_label, id="host"),
+    pytest.param(a_manager, write_identification, read_identification, id="manager"),
 ]
 
 

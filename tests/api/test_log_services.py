@@ -101,7 +101,10 @@ def test_a_cleared_log_is_empty_and_goes_on(api: Api, system: dict[str, Any]) ->
 
 def test_clearing_takes_no_parameters(api: Api, system: dict[str, Any]) -> None:
     target = f"{system['@odata.id']}/LogServices/Events/Actions/LogService.ClearLog"
-    assert api.post(target, {"LogEntriesETag": "x"}).status_code == 400
+    refused = api.post(target, {"LogEntriesETag": "x"})
+    (told,) = refused.json["error"]["@Message.ExtendedInfo"]
+    assert (refused.status_code, told["MessageArgs"]) == (400, ["LogService.ClearLog", "LogEntriesETag"])
+    assert told["Message"] == "The action LogService.ClearLog has no parameter LogEntriesETag."
     assert api.post(target).status_code == 204
     assert api.get(target).status_code == 405
 

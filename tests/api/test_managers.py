@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -65,6 +66,85 @@ def test_a_reset_is_for_administrators_and_of_a_kind_that_is_known(api: Api, man
     assert operator.get(manager["@odata.id"]).status_code == 200
     assert api.post(target, {"ResetType": "PowerCycle"}).status_code == 400
     assert api.post("/redfish/v1/Managers/nobody/Actions/Manager.Reset", {}).status_code == 404
+
+
+@pytest.fixture
+def identified(api: Api, manager: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same, with nothing said of what tells the service from others, before and afterwards."""
+    api.patch(manager["@odata.id"], {"ServiceIdentification": None})
+    yield api.get(manager["@odata.id"]).json
+    api.patch(manager["@odata.id"], {"ServiceIdentification": None})
+
+
+def test_what_tells_the_service_from_others_is_one_text_of_all_managers_and_of_the_root(
+    api: Api, identified: dict[str, Any]
+) -> None:
+    other = api.system(f"managed-{uuid4().hex[:8]}")["Links"]["ManagedBy"][0]["@odata.id"]
+    path, root = identified["@odata.id"], api.anonymous().get("/redfish/v1/")
+    assert identified["ServiceIdentification"] == ""
+    assert "ServiceIdentification" not in root.json, "it has a value or is not there"
+    text = "Rack 7, left \u2014 \u00e9tage 2"
+    changed = api.patch(path, {"ServiceIdentification": text})
+    assert (changed.status_code, changed.json["ServiceIdentification"]) == (200, text)
+    assert changed.headers["ETag"] == api.get(path).headers["ETag"] != identified["@odata.etag"]
+    assert api.get(other).json["ServiceIdentification"] == text
+    named = api.anonymous().get("/redfish/v1/")
+    assert (named.json["ServiceIdentification"], named.headers["ETag"] != root.headers["ETag"]) == (text, True)
+    members = api.get("/redfish/v1/Managers?$expand=.").json["Members"]
+    assert {member["ServiceIdentification"] for member in members} == {text}
+    again = api.patch(path, {"ServiceIdentification": text})
+    assert (again.status_code, again.headers["ETag"]) == (200, changed.headers["ETag"])
+    for empty in (None, ""):
+        assert api.patch(path, {"ServiceIdentification": empty}).json["ServiceIdentification"] == ""
+        assert "ServiceIdentification" not in api.anonymous().get("/redfish/v1/").json
+
+
+def test_a_change_of_it_is_told_and_written_down_once(api: Api, identified: dict[str, Any]) -> None:
+    path, system = identified["@odata.id"], identified["Links"]["ManagerForServers"][0]["@odata.id"]
+    other = account(api, "Administrator")
+    for _ in range(2):
+        assert other.patch(path, {"ServiceIdentification": "lab 1"}).status_code == 200
+    user = api.get(other.get("/redfish/v1/SessionService/Sessions").json["Members"][-1]["@odata.id"]).json["UserName"]
+    for log, message in (
+        (f"{path}/LogServices/Audit", "HawkFish.1.0.RequestAllowed"),
+        (f"{system}/LogServices/Events", "ResourceEvent.1.4.ResourceChanged"),
+    ):
+        entries = api.get(f"{log}/Entries").json["Members"]
+        assert [entry["MessageId"] for entry in entries if entry.get("Username") == user] == [message]
+
+
+def test_it_is_for_administrators_and_overwrites_nothing_that_was_not_seen(
+    api: Api, identified: dict[str, Any]
+) -> None:
+    path = identified["@odata.id"]
+    operator = account(api, "Operator")
+    assert operator.patch(path, {"ServiceIdentification": "mine"}).status_code == 403
+    seen = {"If-Match": identified["@odata.etag"]}
+    assert api.patch(path, {"ServiceIdentification": "first"}, headers=seen).status_code == 200
+    assert api.patch(path, {"ServiceIdentification": "second"}, headers=seen).status_code == 412
+    assert api.patch(path, {"ServiceIdentification": "third"}, headers={"If-Match": "*"}).status_code == 200
+    assert api.get(path).json["ServiceIdentification"] == "third"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"ServiceIdentification": "x" * 256}, "PropertyValueOutOfRange"),
+        ({"ServiceIdentification": "a\nb"}, "PropertyValueFormatError"),
+        ({"ServiceIdentification": 7}, "PropertyValueTypeError"),
+        ({"DateTime": "2020-01-01T00:00:00Z"}, "PropertyNotWritable"),
+        ({"FirmwareVersion": "9"}, "PropertyNotWritable"),
+        ({"Colour": "red"}, "PropertyUnknown"),
+        ({}, "NoOperation"),
+    ],
+)
+def test_nothing_else_of_a_manager_can_be_set(
+    api: Api, identified: dict[str, Any], body: dict[str, Any], message: str
+) -> None:
+    refused = api.patch(identified["@odata.id"], body)
+    told = [item["MessageId"] for item in refused.json["error"]["@Message.ExtendedInfo"]]
+    assert (refused.status_code, told) == (400, [f"Base.1.22.{message}"])
+    assert api.get(identified["@odata.id"]).json["ServiceIdentification"] == ""
 
 
 def test_the_network_is_that_of_the_service(api: Api, manager: dict[str, Any]) -> None:

@@ -281,6 +281,29 @@ def test_the_boot_order_is_that_of_the_boot_options_and_settable(api: Api) -> No
     assert missing.status_code == 404
 
 
+def test_the_default_boot_order_is_that_of_a_new_system(api: Api) -> None:
+    system = api.system(fresh(), DiskGiB=1, NetworkInterfaces=[{"UserMode": True}, {"UserMode": True}])
+    path, usual = system["@odata.id"], system["Boot"]["BootOrder"]
+    target = system["Actions"]["#ComputerSystem.SetDefaultBootOrder"]["target"]
+    asked = {"BootOrder": usual[::-1], "BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Cd"}
+    changed = api.patch(path, {"Boot": asked})
+    assert changed.json["Boot"]["BootOrder"] == usual[::-1]
+    for body in (None, {}):
+        assert api.post(target, body).status_code == 204
+    shown = api.get(path)
+    assert shown.json["Boot"]["BootOrder"] == usual
+    assert shown.json["Boot"]["BootSourceOverrideTarget"] == "Cd", "an override is another matter"
+    assert shown.headers["ETag"] != changed.headers["ETag"]
+    trail = api.get(f"/redfish/v1/Managers/{system['Id']}/LogServices/Audit/Entries").json["Members"]
+    assert [entry["MessageArgs"][1] for entry in trail].count("systems.default_boot_order") == 1, "once was a change"
+    refused = api.post(target, {"Order": []})
+    assert (refused.status_code, messages(refused)[0]["MessageArgs"]) == (
+        400,
+        ["ComputerSystem.SetDefaultBootOrder", "Order"],
+    )
+    assert api.post("/redfish/v1/Systems/nobody/Actions/ComputerSystem.SetDefaultBootOrder").status_code == 404
+
+
 def test_a_target_that_the_system_lacks_is_refused_with_what_it_has(api: Api) -> None:
     system = api.system(fresh(), NetworkInterfaces=[])
     boot = system["Boot"]

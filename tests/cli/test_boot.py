@@ -1,5 +1,6 @@
 """`hawkfish boot`: what is written and what is shown."""
 
+import httpx
 import pytest
 
 from tests.cli.fake import SYSTEM_PATH, Fake, ok, run, system
@@ -45,7 +46,32 @@ def test_what_is_given_is_written(words, boot):
 
 
 @pytest.mark.parametrize(
-    "words", ["", "--once", "none --once", "none --continuous", "cd --once --continuous", "--order ,"]
+    ("words", "patched"),
+    [
+        ("--default-order", []),
+        ("--default-order --mode bios", [{"Boot": {"BootSourceOverrideMode": "Legacy"}}]),
+    ],
+)
+def test_the_default_order_is_asked_for_by_its_action(words, patched):
+    service, action = fake(), f"{SYSTEM_PATH}/Actions/ComputerSystem.SetDefaultBootOrder"
+    service.routes[f"POST {action}"] = httpx.Response(204)
+    done = run(service, "boot", "set", "web1", *words.split(), "-f", "json")
+    assert (done.code, done.json["Order"]) == (0, BOOT["BootOrder"])
+    assert service.bodies("PATCH", SYSTEM_PATH) == patched
+    assert service.bodies("POST", action) == [{}]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--default-order --order Cd",
+        "",
+        "--once",
+        "none --once",
+        "none --continuous",
+        "cd --once --continuous",
+        "--order ,",
+    ],
 )
 def test_what_says_nothing_or_contradicts_itself_is_refused(words):
     service = fake()

@@ -54,6 +54,15 @@ def test_they_show_what_the_repositories_show(database: Database, account: Accou
     assert database.quick.system_stamp(str(uuid4())) is None
 
 
+def test_what_tells_the_service_from_others_is_shown_as_it_is_now(database: Database) -> None:
+    for text in ("", "lab 1", ""):
+        with database.write() as uow:
+            uow.accounts.write_service_identification(text)
+        with database.read() as uow:
+            assert uow.accounts.service_identification() == text
+        assert database.quick.service_identification() == (text if database.is_sqlite else None)
+
+
 @pytest.fixture
 def sqlite(sqlite_url: str) -> Iterator[Database]:
     opened = Database(sqlite_url)

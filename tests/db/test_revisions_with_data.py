@@ -86,6 +86,23 @@ def test_an_override_of_a_newer_version_is_gone_in_an_older_one(used_database):
 
 
 @pytest.mark.slow
+def test_what_tells_a_service_from_others_is_empty_after_an_older_version(used_database):
+    def installation():
+        with used_database.read() as uow:
+            return uow.accounts.installation_id(), uow.accounts.secret_key(), uow.accounts.service_identification()
+
+    identity, key, first = installation()
+    assert first == ""
+    with used_database._writing.begin() as connection:
+        connection.execute(text("UPDATE hf_installation SET service_identification = 'lab 1'"))
+    assert installation() == (identity, key, "lab 1")
+    used_database.downgrade("0018")
+    used_database.upgrade()
+    assert used_database.check().ok
+    assert installation() == (identity, key, "")
+
+
+@pytest.mark.slow
 def test_without_images_and_profiles_what_was_made_of_them_stays(used_database):
     with used_database.read() as uow:
         before = uow.systems.get("node1")

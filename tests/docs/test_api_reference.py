@@ -18,6 +18,7 @@ BODIES = {
     ("PATCH", "/Bios/Settings"): {"Attributes": {"NetworkBoot": "Enabled"}},
     ("POST", "/Systems"): {"Name": "another", "CPU": 1, "MemoryMiB": 64},
     ("PATCH", "/Systems/{system_id}"): {"AssetTag": "1"},
+    ("PATCH", "/Managers/{system_id}"): {"ServiceIdentification": "lab 1"},
     ("POST", "/ComputerSystem.Reset"): {"ResetType": "ForceOff"},
     ("POST", "/Hosts"): {"Name": "rack2", "Driver": "simulated", "URI": "simulated:///rack2"},
     ("PATCH", "/Hosts/{host_id}"): {"Labels": {}},

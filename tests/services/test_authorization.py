@@ -40,6 +40,7 @@ READS = {
 OPERATES = {
     *("images.add", "images.delete", "images.prune", "profiles.create", "profiles.update", "profiles.delete"),
     *("systems.create", "systems.update", "systems.delete", "systems.reset", "systems.screenshot"),
+    "systems.default_boot_order",
     *("systems.serial_log", "tasks.cancel", "media.insert", "media.eject", "media.update"),
     *("bios.update", "bios.reset", "secure_boot.update", "secure_boot.reset_keys"),
     *("events.submit_test", "subscriptions.create", "volumes.create"),

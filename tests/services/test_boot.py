@@ -120,6 +120,34 @@ def test_the_order_is_used_by_the_next_start_and_stays(installation):
     assert installation.boots(system) == ["disk", "network", "network", "network"]
 
 
+def test_the_default_order_is_used_by_the_next_start_and_leaves_the_override(installation):
+    systems = installation.application.systems
+    system = installation.create(network_interfaces=TWO_NICS)
+    usual = [option.reference for option in system.boot_options]
+    reversed_order, once = tuple(usual[::-1]), BootOverrideEnabled.ONCE
+    changed = change(
+        installation,
+        system,
+        boot_order=reversed_order,
+        boot_enabled=once,
+        boot_device=BootDevice.CD,
+        boot_device_given=True,
+    )
+    systems.default_boot_order(SYSTEM_ACTOR, system.id)
+    now = installation.get(system)
+    assert ([option.reference for option in now.boot_options], now.boot) == (usual, changed.boot)
+    systems.default_boot_order(SYSTEM_ACTOR, system.id)
+    assert installation.get(system).version == now.version, "it has that order already"
+    reset(installation, system, ResetType.ON)
+    change(installation, system, boot_order=reversed_order)
+    reset(installation, system, ResetType.POWER_CYCLE)
+    assert order(installation, system) == list(reversed_order)
+    systems.default_boot_order(SYSTEM_ACTOR, system.id)
+    assert order(installation, system) == list(reversed_order), "a running machine is not touched"
+    reset(installation, system, ResetType.FORCE_RESTART)
+    assert order(installation, system) == usual
+
+
 def test_an_override_tries_its_group_first_in_the_order_of_the_system(installation):
     system = installation.create(network_interfaces=TWO_NICS)
     disk, cd, usb, nic1, nic2 = (option.reference for option in system.boot_options)

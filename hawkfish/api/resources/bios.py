@@ -12,8 +12,8 @@ from hawkfish.api.messages import render
 from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import timestamp
 from hawkfish.api.resources.systems import SystemPart
+from hawkfish.api.schemas.actions import ResetBiosSchema
 from hawkfish.api.schemas.bios import ApplyTime, BiosSettingsSchema
-from hawkfish.api.schemas.systems import NoParametersSchema
 from hawkfish.domain.bios import (
     BIOS_ATTRIBUTES,
     REGISTRY,
@@ -154,7 +154,7 @@ class BiosResetResource(SystemPart):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Gives all attributes but the boot mode their usual values, for the next start."""
-        NoParametersSchema.read(self.read(req, optional=True))
+        ResetBiosSchema.read(self.read(req, optional=True))
         system = self.find(req, system_id)
         offload(self.application.bios.reset, req.context.actor, system.id)
         resp.status = 204

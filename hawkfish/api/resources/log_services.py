@@ -26,7 +26,7 @@ from hawkfish.api.resources.base import (
     timestamp,
 )
 from hawkfish.api.resources.systems import SystemPart
-from hawkfish.api.schemas.systems import NoParametersSchema
+from hawkfish.api.schemas.actions import ClearLogSchema
 from hawkfish.domain.accounts import Actor, AuditOutcome, AuditRecord
 from hawkfish.domain.events import Event
 from hawkfish.domain.logs import LogClearing, LogEntry, SystemLog
@@ -204,7 +204,7 @@ class ClearLogResource(LogPart):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str, log_id: str) -> None:
         """Hides all that the log shows now."""
-        NoParametersSchema.read(self.read(req, optional=True))
+        ClearLogSchema.read(self.read(req, optional=True))
         system = self.find(req, system_id)
         offload(self.application.logs.clear, req.context.actor, system.id, self.find_log(system, log_id))
         resp.status = 204

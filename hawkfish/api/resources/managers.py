@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import falcon
 
 from hawkfish.api import links
-from hawkfish.api.documents import Document, send
+from hawkfish.api.documents import Document, require_match, send
 from hawkfish.api.links import link
 from hawkfish.api.offload import offload
-from hawkfish.api.resources.base import timestamp
+from hawkfish.api.resources.base import Address, Collection, timestamp
 from hawkfish.api.resources.parts import references
 from hawkfish.api.resources.processors import processor_documents
 from hawkfish.api.resources.storage import drive_documents, storage_documents
 from hawkfish.api.resources.systems import CollectionOfSystems, SystemPart
 from hawkfish.api.resources.systems_body import status_of
-from hawkfish.api.schemas.managers import ManagerResetSchema
+from hawkfish.api.schemas.managers import ManagerPatchSchema, ManagerResetSchema
 from hawkfish.bootstrap import ServiceInfo
-from hawkfish.domain.managers import ManagerResetType
+from hawkfish.domain.accounts import Actor
+from hawkfish.domain.managers import Manager, ManagerResetType
 from hawkfish.domain.media import drives_of
+from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.systems import System
 
 
-def manager_document(system: System, service: ServiceInfo) -> Document:
+def manager_document(manager: Manager, service: ServiceInfo) -> Document:
     """The Manager of a system: HawkFish itself, in the place of a BMC."""
+    system = manager.system
     identity = str(system.id)
     address = f"{links.MANAGERS}/{identity}"
     body: dict[str, Any] = {
@@ -43,6 +47,7 @@ def manager_document(system: System, service: ServiceInfo) -> Document:
         "EthernetInterfaces": {"@odata.id": f"{address}/EthernetInterfaces"},
         "NetworkProtocol": {"@odata.id": f"{address}/NetworkProtocol"},
         "ServiceEntryPointUUID": str(service.installation_id),
+        "ServiceIdentification": manager.service_identification,
         "PowerState": "On",
         "Status": {"State": "Enabled", "Health": "OK"},
         "Links": {
@@ -92,14 +97,30 @@ def chassis_document(system: System) -> Document:
     return Document(body, system.version)
 
 
-class ManagerCollectionResource(CollectionOfSystems):
+class ManagerCollectionResource(Collection[Manager]):
     """/redfish/v1/Managers."""
 
     path = links.MANAGERS
     kind = "ManagerCollection"
     title = "Managers"
 
-    def document(self, item: System) -> Document:
+    def page(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[Manager]:
+        """The managers, by the names of their systems."""
+        return self.application.managers.page(actor, wanted)
+
+    def references(self, actor: Actor, wanted: PageRequest, _address: Address) -> Page[UUID]:
+        """The ids of their systems, which are theirs."""
+        return self.application.systems.references(actor, wanted)
+
+    def key(self, item: Manager) -> str:
+        """The name of its system, whatever the case."""
+        return item.system.name.lower()
+
+    def identity(self, item: Manager) -> UUID:
+        """Its system's."""
+        return item.system.id
+
+    def document(self, item: Manager) -> Document:
         """One manager."""
         return manager_document(item, self.application.service_info)
 
@@ -111,7 +132,23 @@ class ManagerResource(SystemPart):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Shows the manager."""
-        send(req, resp, manager_document(self.find(req, system_id), self.application.service_info))
+        send(req, resp, self._document(self._manager(req, system_id)))
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Changes what tells this service from others, for all managers and the service root."""
+        text = ManagerPatchSchema.read(self.read(req))
+        manager = self._manager(req, system_id)
+        require_match(req, self._document(manager))
+        expected = manager if req.get_header("If-Match") not in {None, "*"} else None
+        offload(self.application.managers.update, req.context.actor, manager.system.id, text, expected)
+        send(req, resp, self._document(self._manager(req, system_id)))
+
+    def _manager(self, req: falcon.Request, system_id: str) -> Manager:
+        """The manager of the address; raises as `find`."""
+        return offload(self.application.managers.get, req.context.actor, self.identify(req, system_id))
+
+    def _document(self, manager: Manager) -> Document:
+        return manager_document(manager, self.application.service_info)
 
 
 class ManagerResetResource(SystemPart):

@@ -8,9 +8,10 @@ from xml.sax.saxutils import quoteattr
 import falcon
 
 from hawkfish.api import links, schema_files
-from hawkfish.api.documents import Document, dump
+from hawkfish.api.documents import Document, dump, send
+from hawkfish.api.offload import offload
 from hawkfish.api.queries import FEATURES
-from hawkfish.api.resources.base import Resource, Singleton
+from hawkfish.api.resources.base import Resource
 
 REDFISH_VERSION = "1.20.0"
 
@@ -81,11 +82,16 @@ class VersionsResource(Resource):
         resp.data = dump({"v1": links.ROOT})
 
 
-class ServiceRootResource(Singleton):
+class ServiceRootResource(Resource):
     """/redfish/v1/: where every client begins."""
 
-    def document(self) -> Document:
-        """The service root."""
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Shows the resource."""
+        managers = self.application.managers
+        found = managers.quick_service_identification()
+        send(req, resp, self._document(offload(managers.service_identification) if found is None else found))
+
+    def _document(self, service_identification: str) -> Document:
         info = self.application.service_info
         body: dict[str, Any] = {
             "@odata.id": links.ROOT,
@@ -124,6 +130,8 @@ class ServiceRootResource(Singleton):
                 }
             },
         }
+        if service_identification:  # the schema has it absent where the managers' own is empty
+            body["ServiceIdentification"] = service_identification
         return Document(body)
 
 

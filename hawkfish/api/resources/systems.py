@@ -19,7 +19,8 @@ from hawkfish.api.resources.systems_body import (
     serial_log_document,
     system_document,
 )
-from hawkfish.api.schemas.systems import NewSystemSchema, NoParametersSchema, ResetSchema, SystemPatchSchema
+from hawkfish.api.schemas.actions import ScreenshotSchema, SetDefaultBootOrderSchema
+from hawkfish.api.schemas.systems import NewSystemSchema, ResetSchema, SystemPatchSchema
 from hawkfish.bootstrap import Application
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.pages import Page, PageRequest
@@ -166,12 +167,23 @@ class SystemResetResource(SystemPart):
             resp.status = 204
 
 
+class SystemDefaultBootOrderResource(SystemPart):
+    """The action ComputerSystem.SetDefaultBootOrder."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
+        """Gives the boot order back that the system had when it was made, from the next start on; an override stays."""
+        SetDefaultBootOrderSchema.read(self.read(req, optional=True))
+        found = self.identify(req, system_id)
+        offload(self.application.systems.default_boot_order, req.context.actor, found)
+        resp.status = 204
+
+
 class SystemScreenshotResource(SystemPart):
     """The action HawkFishSystem.Screenshot."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str) -> None:
         """Takes a picture of the screen, and tells where it is."""
-        NoParametersSchema.read(self.read(req, optional=True))
+        ScreenshotSchema.read(self.read(req, optional=True))
         system = self.find(req, system_id)
         accepted = offload(self.application.systems.screenshot, req.context.actor, system.id)
         outcome = settle(req, resp, self.application, accepted)

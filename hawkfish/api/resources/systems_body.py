@@ -150,6 +150,10 @@ def _actions(system: System, address: str) -> dict[str, Any]:
             "target": f"{address}/Actions/ComputerSystem.Reset",
             "ResetType@Redfish.AllowableValues": [item.value for item in system.reset_types],
         }
+    if system.state is SystemState.READY and ComputeCapability.BOOT_OVERRIDE in system.capabilities:
+        actions["#ComputerSystem.SetDefaultBootOrder"] = {
+            "target": f"{address}/Actions/ComputerSystem.SetDefaultBootOrder"
+        }
     if ComputeCapability.SCREENSHOT in system.capabilities:
         target = f"{address}/Actions/Oem/HawkFishSystem.Screenshot"
         actions["Oem"] = {"#HawkFishSystem.Screenshot": {"target": target}}

@@ -15,7 +15,7 @@ from hawkfish.api.resources.base import Address, Collection, Resource, Singleton
 from hawkfish.api.resources.hosts import host_document
 from hawkfish.api.resources.systems_body import screenshot_uri, serial_log_document, system_document
 from hawkfish.api.resources.tasks_body import task_document
-from hawkfish.api.schemas.systems import NoParametersSchema
+from hawkfish.api.schemas.actions import CancelTaskSchema
 from hawkfish.domain.accounts import Actor
 from hawkfish.domain.pages import Page, PageRequest
 from hawkfish.domain.tasks import Task
@@ -78,7 +78,7 @@ class TaskCancelResource(Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """Asks for it; the task shows when it is done."""
-        NoParametersSchema.read(self.read(req, optional=True))
+        CancelTaskSchema.read(self.read(req, optional=True))
         task = offload(self.application.tasks.cancel, req.context.actor, task_id)
         if task.ended:
             resp.status = 204

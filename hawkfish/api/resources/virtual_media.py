@@ -14,8 +14,8 @@ from hawkfish.api.offload import offload
 from hawkfish.api.resources.base import Head, paged, send_members
 from hawkfish.api.resources.systems import SystemPart
 from hawkfish.api.resources.systems_body import status_of
+from hawkfish.api.schemas.actions import EjectMediaSchema
 from hawkfish.api.schemas.media import PROTOCOLS, TRANSFER_METHODS, InsertMediaSchema, VirtualMediaPatchSchema
-from hawkfish.api.schemas.systems import NoParametersSchema
 from hawkfish.domain.machines import DriveKind
 from hawkfish.domain.media import MediaView, image_name
 from hawkfish.domain.systems import System
@@ -140,7 +140,7 @@ class EjectMediaResource(MediaPart):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, system_id: str, drive_id: str) -> None:
         """Empties the drive."""
-        NoParametersSchema.read(self.read(req, optional=True))
+        EjectMediaSchema.read(self.read(req, optional=True))
         found = self.identify(req, system_id)
         accepted = offload(self.application.media.eject, req.context.actor, found, drive_id)
         if settle(req, resp, self.application, accepted).done:

@@ -6,9 +6,46 @@ from typing import Any, ClassVar
 
 from marshmallow import post_load
 
-from hawkfish.api.schemas.base import ActionSchema
-from hawkfish.api.schemas.fields import Choice
+from hawkfish.api.schemas.base import ActionSchema, PatchSchema
+from hawkfish.api.schemas.fields import Choice, Text
 from hawkfish.domain.managers import ManagerResetType
+
+
+class ManagerPatchSchema(PatchSchema):
+    """The body of PATCH on a Manager."""
+
+    read_only = frozenset(
+        {
+            "Name",
+            "ManagerType",
+            "Manufacturer",
+            "Model",
+            "FirmwareVersion",
+            "DateTime",
+            "DateTimeLocalOffset",
+            "LastResetTime",
+            "LogServices",
+            "EthernetInterfaces",
+            "NetworkProtocol",
+            "ServiceEntryPointUUID",
+            "PowerState",
+            "VirtualMedia",
+        }
+    )
+
+    service_identification = Text(
+        data_key="ServiceIdentification",
+        most=255,
+        pattern=r"[^\x00-\x1f\x7f]*",
+        form="free of control characters",
+        allow_none=True,
+    )
+
+    @post_load
+    def make(self, values: dict[str, Any], **_: Any) -> str:
+        """Makes the domain value."""
+        text: str = values["service_identification"] or ""  # nothing else can be asked for, and something was
+        return text
 
 
 class ManagerResetSchema(ActionSchema):

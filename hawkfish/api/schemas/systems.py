@@ -286,9 +286,3 @@ class ResetSchema(ActionSchema):
         """Makes the domain value."""
         reset_type: ResetType = values["reset_type"]
         return reset_type
-
-
-class NoParametersSchema(ActionSchema):
-    """The parameters of an action that takes none."""
-
-    action: ClassVar[str] = "of this resource"

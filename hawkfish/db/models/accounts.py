@@ -21,6 +21,8 @@ class InstallationRow(Base):
     created_at: Mapped[Instant]
     audit_kept_from: Mapped[Instant | None]
     """Audit rows of this time and later cannot be deleted; none can while this is not set."""
+    service_identification: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    """What all its managers show; empty where nobody has said anything."""
 
 
 class UserRow(Base):

@@ -69,6 +69,14 @@ class AccountRepository:
         """32 random bytes for keyed hashes, shared by all processes of the installation."""
         return self._session.execute(select(InstallationRow.secret_key)).scalar_one()
 
+    def service_identification(self) -> str:
+        """What tells this installation from others, in the words of its administrators; empty where there are none."""
+        return self._session.execute(SERVICE_IDENTIFICATION).scalar_one()
+
+    def write_service_identification(self, text: str) -> None:
+        """Replaces it."""
+        self._session.execute(update(InstallationRow).values(service_identification=text))
+
     # --- reading -------------------------------------------------------------------------------------------------
 
     def list(self, lockout: Lockout) -> list[Account]:
@@ -227,6 +235,7 @@ ACCOUNT_COLUMNS = (
     UserRow.version,
 )
 
+SERVICE_IDENTIFICATION = select(InstallationRow.service_identification)
 CREDENTIALS = (
     select(*ACCOUNT_COLUMNS, UserRow.password_hash, LoginFailureRow.failures, LoginFailureRow.expires_at)
     .outerjoin(
