@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hawkfish.cli.base import BaseCommand, ListCommand, ShowCommand, confirm, seconds
 from hawkfish.cli.each import RemoveCommand
-from hawkfish.cli.errors import CommandError, ExitCode
+from hawkfish.cli.errors import CommandError, ExitCode, one_line
 from hawkfish.cli.output import Words, YesNo, key_value
 from hawkfish.cli.tables import oem
 
@@ -205,25 +205,38 @@ class TestSubscription(ListCommand):
             },
         )
         deadline = time.monotonic() + parsed_args.timeout
-        others: set[str] = set()
+        others: dict[str, Any] = {}
         while time.monotonic() < deadline:
             deliveries = deliveries_of(self.client, found)
             tried = [item for item in deliveries if identity in item.get("EventIds", ())]
             if tried:
                 return DELIVERY_COLUMNS, [delivery_row(item) for item in tried]
-            others |= {item["Id"] for item in deliveries} - known
+            others |= {item["Id"]: item.get("State") for item in deliveries if item["Id"] not in known}
             time.sleep(PAUSE_SECONDS)
-        if others:
-            raise CommandError(
-                f"The test event was not delivered within {parsed_args.timeout:g} s. Other events were: the subscription does not "
-                f"ask for such events, or it waits behind others; see `hawkfish subscriptions history {parsed_args.name}`.",
-                ExitCode.TIMEOUT,
-            )
+        reason = _why_not_delivered(self.client.get(str(found["@odata.id"])), set(others.values()))
         raise CommandError(
-            f"Nothing was sent within {parsed_args.timeout:g} s: the subscription does not ask for such events, is suspended, "
-            "or no worker runs.",
+            f"The test event was not delivered within {parsed_args.timeout:g} s. {reason}; see `hawkfish subscriptions history "
+            f"{parsed_args.name}`.",
             ExitCode.TIMEOUT,
         )
+
+
+def _why_not_delivered(subscription: Mapping[str, Any], others: set[Any]) -> str:
+    """Why a test event did not get through, as far as can be told.
+
+    Args:
+        subscription: As it is now.
+        others: States of the deliveries of other events meanwhile.
+    """
+    status, failing = subscription.get("Status") or {}, oem(subscription).get("LastError")
+    because = f": {one_line(failing)}" if failing else ""
+    if status.get("State") == "Disabled":
+        return f"The subscription is suspended{because}"
+    if failing:
+        return f"Deliveries fail, and it waits behind what was not taken yet{because}"
+    if "Delivered" in others:
+        return "Other events were: the subscription does not ask for such events, or it waits behind others"
+    return "Nothing was sent: the subscription does not ask for such events, or no worker runs"
 
 
 class SubscriptionHistory(ListCommand):

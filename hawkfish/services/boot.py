@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from hawkfish.domain.boot import MODE_OF, TARGET_OF, same_order
+from hawkfish.domain.boot import BOOT_TARGETS, MODE_OF, TARGET_OF, same_order
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import BootDevice, Firmware, FirmwareSetup, MachineObservation, MachineStamp
 from hawkfish.domain.systems import BootOverride, BootOverrideEnabled, System, SystemChanges
@@ -86,9 +86,12 @@ def _changed_override(boot: BootOverride, changes: SystemChanges) -> BootOverrid
 
 def _refuse_override_of_nothing(system: System, enabled: BootOverrideEnabled) -> None:
     if enabled is not BootOverrideEnabled.DISABLED:
+        targets = [
+            target for target in system.boot_targets if BOOT_TARGETS[target] is not None
+        ]  # None would say nothing
         raise PropertyConflict(
             f"Boot/BootSourceOverrideEnabled of {system.name} cannot be {enabled} while no target is set; send "
-            f"BootSourceOverrideTarget too, one of {', '.join(system.boot_targets)}.",
+            f"BootSourceOverrideTarget too, one of {', '.join(targets)}.",
             property="Boot/BootSourceOverrideEnabled",
             value=enabled,
         )

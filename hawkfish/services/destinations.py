@@ -9,7 +9,7 @@ import httpx
 
 from hawkfish.domain.accounts import Actor, Privilege
 from hawkfish.errors import PropertyConflict, PropertyInvalidFormat, PropertyOutOfRange
-from hawkfish.services.outgoing import is_forbidden, is_internal, names_a_server, plain_address
+from hawkfish.services.outgoing import is_forbidden, is_internal, names_a_server, plain_address, wrong_port
 
 LONGEST_DESTINATION = 2048
 PROPERTY = "Destination"
@@ -85,6 +85,8 @@ def _parse(destination: str) -> httpx.URL:
         raise refuse("must begin with http:// or https:// and name a server")
     if url.userinfo:
         raise refuse("holds a user name or a password, which would be shown; put them into HttpHeaders")
+    if wrong := wrong_port(url):
+        raise refuse(wrong)
     if url.fragment:
         raise refuse("has a fragment (#), which no server gets to see")
     return url

@@ -38,6 +38,7 @@ from hawkfish.services.outgoing import (
     port_of,
     reason_of,
     tls_context,
+    wrong_port,
 )
 
 MOST_REDIRECTS = 5
@@ -170,6 +171,8 @@ def check_url(text: str, *, property_path: str = "URL") -> httpx.URL:
         raise refuse("must begin with http:// or https:// and name a server; files are not read from other addresses")
     if url.userinfo:
         raise refuse("holds a user name or a password, which would be kept in clear; take them out")
+    if wrong := wrong_port(url):
+        raise refuse(wrong)
     return url
 
 

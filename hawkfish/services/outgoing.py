@@ -25,6 +25,7 @@ from hawkfish.errors import ConfigurationError
 
 LOOK_SECONDS = 0.5
 SHOWN_LENGTH = 200
+MOST_PORT = 65535
 _SERVER = re.compile(rb"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 """A name, whose other letters are encoded by IDNA, or an address."""
 
@@ -141,6 +142,13 @@ def names_a_server(url: httpx.URL) -> bool:
         return _SERVER.fullmatch(url.raw_host) is not None and bool(url.host)
     except UnicodeError:  # it begins as an encoded name (xn--) and is none
         return False
+
+
+def wrong_port(url: httpx.URL) -> str | None:
+    """What is wrong with the port that a URL names; None if nothing is. httpx takes any number, and the system some bits of it."""
+    if url.port is None or 0 < url.port <= MOST_PORT:
+        return None
+    return f"names the port {url.port}; ports are numbers from 1 to {MOST_PORT}"
 
 
 def port_of(url: httpx.URL) -> int:

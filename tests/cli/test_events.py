@@ -141,3 +141,28 @@ def test_a_test_event_that_is_not_delivered_is_said_not_to_be(logged_in, monkeyp
     assert (done.code, done.out) == (ExitCode.TIMEOUT, "")
     assert "The test event was not delivered within 1 s. Other events were" in done.err
     assert "hawkfish subscriptions history s1" in done.err
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "said"),
+    [
+        ("Enabled", "it answers 500", "Deliveries fail, and it waits behind what was not taken yet: it answers 500;"),
+        ("Disabled", "it answers 500", "The subscription is suspended: it answers 500;"),
+        ("Disabled", None, "The subscription is suspended;"),
+        ("Enabled", None, "Nothing was sent: the subscription does not ask for such events, or no worker runs;"),
+    ],
+)
+def test_why_a_test_event_was_not_delivered_is_what_the_subscription_says(logged_in, state, error, said):
+    address = "/redfish/v1/EventService/Subscriptions/s1"
+    own = {"Deliveries": {"@odata.id": f"{address}/Oem/HawkFish/Deliveries"}, "LastError": error}
+    shown = {"Id": "s1", "@odata.id": address, "Status": {"State": state}, "Oem": {"HawkFish": own}}
+    service = Fake(
+        {
+            f"GET {address}": ok(shown),
+            f"GET {address}/Oem/HawkFish/Deliveries": ok({"Members": [{"Id": "1", "State": "Failed"}]}),
+            "POST /redfish/v1/EventService/Actions/EventService.SubmitTestEvent": httpx.Response(204),
+        }
+    )
+    done = run(service, "subscriptions", "test", "s1", "--timeout", "0.1", terminal=False)
+    assert (done.code, done.out) == (ExitCode.TIMEOUT, "")
+    assert f"The test event was not delivered within 0.1 s. {said} see" in done.err

@@ -407,6 +407,7 @@ def operator(application, name="operator"):
             "http://[::ffff:a9fe:a9fe]/",
         ),
         *("http://0.0.0.0/", "ftp://192.0.2.1/", "http://me:secret@192.0.2.1/", "http://", "x", "http://a b/"),
+        *("http://192.0.2.1:0/", "http://192.0.2.1:65536/"),
         "http://xn--a/",
     ],
 )
