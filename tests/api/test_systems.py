@@ -221,7 +221,9 @@ def test_boot_overrides_read_back_at_once(api: Api) -> None:
     assert system["Boot"]["BootSourceOverrideEnabled"] == "Disabled"
     nothing = api.patch(path, {"Boot": {"BootSourceOverrideEnabled": "Once"}})
     assert nothing.status_code == 400
-    assert messages(nothing)[0]["Message"].endswith("send BootSourceOverrideTarget too, one of Pxe, Hdd, Cd, Usb, BiosSetup.")
+    assert messages(nothing)[0]["Message"].endswith(
+        "send BootSourceOverrideTarget too, one of Pxe, Hdd, Cd, Usb, BiosSetup."
+    )
     once = {"Boot": {"BootSourceOverrideTarget": "Pxe", "BootSourceOverrideEnabled": "Once"}}
     boot = api.patch(path, once).json["Boot"]
     assert (boot["BootSourceOverrideTarget"], boot["BootSourceOverrideEnabled"]) == ("Pxe", "Once")
