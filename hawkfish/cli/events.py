@@ -146,16 +146,20 @@ class TailEvents(BaseCommand):
                     return
 
     def _records(self, parsed_args: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
-        after, began = parsed_args.after, False
+        after, began, lost = parsed_args.after, False, False
         while True:
             try:
                 for identity, records in read_frames(self.client.stream(STREAM, filter_of(parsed_args), after=after)):
-                    after, began = identity, True
+                    if lost:
+                        self.app.note("The connection is there again.")
+                    after, began, lost = identity, True, False
                     yield from (record for record in records if not is_own(record))
             except CommandError as error:
                 if not began or error.code is not ExitCode.UNREACHABLE:
                     raise
-            self.app.note("The connection was lost; it is made again.")
+            if not lost:  # once, however long the service is away
+                self.app.note("The connection was lost; it is tried until the service answers again.")
+            lost = True
             time.sleep(PAUSE_SECONDS)
 
     def _printer(self, *, as_json: bool) -> Any:

@@ -79,6 +79,17 @@ def test_a_lost_connection_is_made_again_behind_the_last_event(logged_in, monkey
     assert first.url.params["$filter"] == "RegistryPrefix eq 'o''neil'"
 
 
+def test_a_service_that_is_away_for_long_is_said_to_be_once(logged_in, monkeypatch):
+    monkeypatch.setattr("hawkfish.cli.events.PAUSE_SECONDS", 0)
+    told = {"MessageId": "A.1.0.B", "Message": "It happened.", "MessageSeverity": "OK", "EventTimestamp": "now"}
+    away = [httpx.ConnectError("refused")] * 5
+    answers = [frames(told), *away, frames(told), *away, frames(told)]
+    done = run(Fake({"GET /redfish/v1/EventService/SSE": answers}), "events", "tail", "--count", "3", terminal=False)
+    assert (done.code, done.out) == (0, "now OK A.1.0.B It happened. \n" * 3)
+    lost = "The connection was lost; it is tried until the service answers again.\n"
+    assert done.err == f"{lost}The connection is there again.\n" * 2
+
+
 def test_a_session_that_has_ended_is_renewed_for_a_stream_too(logged_in):
     stream = "/redfish/v1/EventService/SSE"
     told = {"MessageId": "A.1.0.B", "Message": "It happened.", "MessageSeverity": "OK", "EventTimestamp": "now"}
