@@ -55,7 +55,11 @@ LIBVIRT_CHANGES = (
     (libvirt.virStream, ("send", "finish")),
     (libvirt_qemu, ("qemuMonitorCommand",)),
 )
-TAKES_LONG = {"createXML", "destroy", "detachDeviceFlags"}
+TAKES_LONG = {
+    (libvirt.virConnect, "createXML"),
+    (libvirt.virDomain, "destroy"),
+    (libvirt.virDomain, "detachDeviceFlags"),
+}
 IN_THE_MIDDLE = 0.02
 """Seconds after which libvirtd is in the middle of what takes long."""
 
@@ -206,9 +210,9 @@ def watch_libvirt(killer: Killer) -> None:
     def carrying(self: CallPool, operation: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return run(self, operation, killer.carried(function), *arguments, **options)
 
-    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def watched(holder: Any, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def calls(*arguments: Any, **options: Any) -> Any:
-            if name in TAKES_LONG:
+            if (holder, name) in TAKES_LONG:
                 killer.during(name)
             answer = call(*arguments, **options)
             killer.called(name)
@@ -219,7 +223,7 @@ def watch_libvirt(killer: Killer) -> None:
     CallPool.run = carrying  # type: ignore[method-assign]
     for holder, names in LIBVIRT_CHANGES:
         for name in names:
-            setattr(holder, name, watched(name, getattr(holder, name)))
+            setattr(holder, name, watched(holder, name, getattr(holder, name)))
 
 
 def note_starts(file: Path) -> None:
