@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from uuid import uuid4
@@ -94,3 +96,9 @@ def wait_for_guest(driver, spec, times=1):
 def wait_for_state(driver, spec, state, seconds=BOOT_SECONDS):
     """Waits until the machine is in a state."""
     wait_until(lambda: driver.find_machine(spec.id).power_state is state, f"power state {state}", seconds)
+
+
+def kill_machine(libvirt_host, machine):
+    """Ends the hypervisor's process of a machine, of which libvirt hears only by its end."""
+    pid_file = libvirt_host.folder / libvirt_host.name / "run" / "qemu" / f"{machine.name}.pid"
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)

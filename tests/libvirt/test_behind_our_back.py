@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import statistics
 import subprocess
 import time
@@ -21,6 +19,7 @@ from hawkfish.domain.systems import ResetType, System
 from hawkfish.errors import MachineNotFound
 from hawkfish.services.observation import Observer
 from hawkfish.testing.waiting import wait_until
+from tests.libvirt.conftest import kill_machine
 from tests.support.installation import Installation, open_installation
 
 pytestmark = pytest.mark.needs_libvirt
@@ -240,9 +239,3 @@ def test_a_killed_libvirtd_makes_its_host_suspect_and_comes_back_with_what_happe
     wait_until(lambda: hosts.get(SYSTEM_ACTOR, "kvm1").state is HostState.UP, "Up", PATIENCE)
     house.shows(system, OFF)
     assert not house.get(system).stale
-
-
-def kill_machine(libvirt_host, system: System) -> None:
-    """Ends the hypervisor's process while nobody looks after it."""
-    pid_file = libvirt_host.folder / libvirt_host.name / "run" / "qemu" / f"{system.name}.pid"
-    os.kill(int(pid_file.read_text()), signal.SIGKILL)

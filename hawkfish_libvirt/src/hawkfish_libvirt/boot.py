@@ -62,7 +62,13 @@ def start(guest: Guest, options: StartOptions) -> bool:
     flags = libvirt.VIR_DOMAIN_START_PAUSED
     if definition.firmware.needs_new_variables:
         flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
-    guest.start_from(edit_for_start(text, machine, run), flags)
+    try:
+        guest.start_from(edit_for_start(text, machine, run), flags)
+    except libvirt.libvirtError:
+        if not guest.is_active:
+            raise
+        _finish_interrupted_start(guest)  # somebody else has started it in this moment
+        return True
     _let_run(guest, definition, run)
     return True
 

@@ -14,6 +14,7 @@ from hawkfish_libvirt.layout import build_disk
 from hawkfish_libvirt.machine_xml import DiskXml, MachineXml
 
 _ANSWERS = {MachineEventKind.DEVICE_REMOVED, MachineEventKind.DEVICE_REMOVAL_FAILED}
+_ENDS = {MachineEventKind.STOPPED, MachineEventKind.CRASHED}
 
 
 def attach_disk(guest: Guest, disk: DiskSpec) -> None:
@@ -22,21 +23,26 @@ def attach_disk(guest: Guest, disk: DiskSpec) -> None:
     known = _find(definition, disk.id)
     new = known or build_disk(disk, definition)
     if guest.is_active:
-        running = guest.live()
-        if _find(running, disk.id) is None:
-            names = {item.target for item in running.disks}
-            if new.target in names:
-                raise Conflict(
-                    f"Disk {disk.id} cannot be attached to running machine {guest.name}: its place {new.target} is taken by a "
-                    "disk that is on its way out. Try again once the guest has released that."
-                )
-            guest.attach(replace(new, boot_order=None, address=()), live=True)
+        with guest.while_running():
+            _attach_in_run(guest, new)
     if known is None:
         guest.attach(new, live=False)
 
 
+def _attach_in_run(guest: Guest, disk: DiskXml) -> None:
+    running = guest.live()
+    if _find(running, disk.id or "") is not None:
+        return
+    if disk.target in {item.target for item in running.disks}:
+        raise Conflict(
+            f"Disk {disk.id} cannot be attached to running machine {guest.name}: its place {disk.target} is taken by a disk that "
+            "is on its way out. Try again once the guest has released that."
+        )
+    guest.attach(replace(disk, boot_order=None, address=()), live=True)
+
+
 def detach_disk(host: LibvirtHost, machine_id: UUID, disk_id: str, timeout: float) -> None:
-    """Asks the guest to let go and waits for libvirt's event; the definition follows only when it has.
+    """Asks the guest to let go and waits for libvirt's event; the definition follows only when it has, or runs no more.
 
     Raises:
         BackendTimeout: The guest did not release it; the machine keeps the disk.
@@ -44,14 +50,16 @@ def detach_disk(host: LibvirtHost, machine_id: UUID, disk_id: str, timeout: floa
     answered = threading.Event()
 
     def listen(event: MachineEvent) -> None:
-        if (event.machine_id, event.device) == (machine_id, disk_id) and event.kind in _ANSWERS:
+        is_answer = event.kind in _ANSWERS and event.device == disk_id
+        if event.machine_id == machine_id and (is_answer or event.kind in _ENDS):
             answered.set()
 
     def ask(guest: Guest) -> bool:
         host.require_own(guest, "Detaching a disk")
         disk = _find(guest.live(), disk_id) if guest.is_active else None
         if disk is not None:
-            guest.detach(disk, live=True)
+            with guest.while_running():
+                guest.detach(disk, live=True)
         return disk is not None
 
     unsubscribe = host.events.subscribe(listen)
@@ -88,15 +96,17 @@ def resize_disk(guest: Guest, disk_id: str, capacity_bytes: int) -> None:
         NotFound: The machine has no such disk.
         Conflict: It is off, or the disk is larger already.
     """
-    guest.require_active("Growing a disk")
-    disk = _find(guest.live(), disk_id)
-    if disk is None:
-        raise NotFound(f"Machine {guest.name} has no disk {disk_id}.", kind="disk", id=disk_id)
-    now = guest.disk_capacity(disk)
-    if capacity_bytes < now:
-        raise Conflict(f"Disk {disk_id} of machine {guest.name} has {now} bytes and is not made smaller; ask for more.")
-    if capacity_bytes > now:
-        guest.resize_disk(disk, capacity_bytes)
+    with guest.running("Growing a disk"):
+        disk = _find(guest.live(), disk_id)
+        if disk is None:
+            raise NotFound(f"Machine {guest.name} has no disk {disk_id}.", kind="disk", id=disk_id)
+        now = guest.disk_capacity(disk)
+        if capacity_bytes < now:
+            raise Conflict(
+                f"Disk {disk_id} of machine {guest.name} has {now} bytes and is not made smaller; ask for more."
+            )
+        if capacity_bytes > now:
+            guest.resize_disk(disk, capacity_bytes)
 
 
 def _find(machine: MachineXml, disk_id: str) -> DiskXml | None:

@@ -231,7 +231,8 @@ class LibvirtDriver(
 
         def run(guest: Guest) -> None:
             if guest.is_active:
-                guest.shut_down()
+                with guest.while_running():
+                    guest.shut_down()
 
         self._on_own("Shutting down", machine_id, run)
 
@@ -255,8 +256,8 @@ class LibvirtDriver(
         """See `SupportsScreenshot`."""
 
         def run(guest: Guest) -> Screenshot:
-            guest.require_active("A screenshot")
-            return guest.screenshot()
+            with guest.running("A screenshot"):
+                return guest.screenshot()
 
         return self._host.machine("Screenshot", machine_id, run)
 
@@ -296,8 +297,8 @@ class LibvirtDriver(
 
     def _on_running(self, operation: str, machine_id: UUID, function: Callable[[Guest], None]) -> None:
         def run(guest: Guest) -> None:
-            guest.require_active(operation)
-            function(guest)
+            with guest.running(operation):
+                function(guest)
 
         self._on_own(operation, machine_id, run)
 

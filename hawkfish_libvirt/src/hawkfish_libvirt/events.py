@@ -23,6 +23,7 @@ _LIFECYCLE = {
     libvirt.VIR_DOMAIN_EVENT_UNDEFINED: MachineEventKind.UNDEFINED,
     libvirt.VIR_DOMAIN_EVENT_STARTED: MachineEventKind.STARTED,
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED: MachineEventKind.PAUSED,
+    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: MachineEventKind.PAUSED,
     libvirt.VIR_DOMAIN_EVENT_RESUMED: MachineEventKind.RESUMED,
     libvirt.VIR_DOMAIN_EVENT_STOPPED: MachineEventKind.STOPPED,
     libvirt.VIR_DOMAIN_EVENT_CRASHED: MachineEventKind.CRASHED,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import libvirt
@@ -30,6 +33,11 @@ _TRAY_ATTEMPTS = 10
 """Of a guest that reads its drive without a pause, under emulation, one change in twenty failed, and none twice."""
 
 _TRAY_PAUSE_SECONDS = 0.2
+
+_END_SECONDS = 10.0
+"""Of QEMU's end libvirt speaks first in the answers to what was asked last, and up to two seconds later in the domain's state."""
+
+_END_POLL_SECONDS = 0.1
 
 
 class Guest:
@@ -74,13 +82,15 @@ class Guest:
     def observe(self) -> MachineObservation:
         """What core is told."""
         machine, state = self.live(), self.power_state
-        if _is_preparation(machine.run, state):
+        # Both are to be of one moment, though it may start or go off in between.
+        if machine.number is None or _is_preparation(machine.run, state):
             state = PowerState.OFF
+        elif state is PowerState.OFF:
+            machine = self.definition()
         run_id = None
         if state is not PowerState.OFF:
-            number = self._domain.ID()
             # Started by us it bears an id of its own; started by others libvirt's number has to do.
-            run_id = machine.run.id if machine.run else f"domain-{number}"
+            run_id = machine.run.id if machine.run else f"domain-{machine.number}"
         return observe_machine(machine, state, run_id)
 
     def require_active(self, operation: str) -> None:
@@ -90,18 +100,64 @@ class Guest:
             Conflict: It is off.
         """
         if not self.is_active:
-            raise Conflict(f"{operation} of machine {self.name} is not possible: it is off. Start it first.")
+            raise self._off(operation)
+
+    def _off(self, operation: str) -> Conflict:
+        return Conflict(f"{operation} of machine {self.name} is not possible: it is off. Start it first.")
+
+    @contextmanager
+    def running(self, operation: str) -> Iterator[None]:
+        """Does what only a running machine can do.
+
+        Raises:
+            Conflict: It is off, or went off meanwhile.
+        """
+        self.require_active(operation)
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            if not self._has_ended():
+                raise
+            raise self._off(operation) from error
+
+    @contextmanager
+    def while_running(self) -> Iterator[None]:
+        """Does to a running machine what needs not be done any more once it is off: a guest may end, or be ended, at any moment."""
+        try:
+            yield
+        except libvirt.libvirtError:
+            if not self._has_ended():
+                raise
+
+    def _has_ended(self) -> bool:
+        """Whether something failed since the machine has gone off, or is about to: libvirt says that in many words."""
+        end = time.monotonic() + _END_SECONDS
+        while self.is_active and self.power_state is not PowerState.POWERING_OFF:
+            # A process that is told to end may answer once more in that moment.
+            time.sleep(_END_POLL_SECONDS)
+            if self._answers() or time.monotonic() > end:
+                return False
+        return True
+
+    def _answers(self) -> bool:
+        try:
+            self.monitor("query-status")
+        except libvirt.libvirtError:
+            return False
+        return True
 
     def stamp_running(self, definition: MachineXml) -> None:
         """Writes the stamp of a new definition into the running domain, and which places for sticks it has now."""
         if definition.stamp is not None:
-            self._write_metadata(definition.stamp, self.live().run, definition.sticks)
+            with self.while_running():
+                self._write_metadata(definition.stamp, self.live().run, definition.sticks)
 
     def write_run(self, run: Run) -> None:
         """Writes what is known of this run into the running domain."""
         live = self.live()
         if live.stamp is not None:
-            self._write_metadata(live.stamp, run, live.sticks)
+            with self.while_running():
+                self._write_metadata(live.stamp, run, live.sticks)
 
     def _write_metadata(self, stamp: MachineStamp, run: Run | None, sticks: str) -> None:
         self._domain.setMetadata(
@@ -165,13 +221,16 @@ class Guest:
 
     def pause(self) -> None:
         """Stops the processors."""
-        if self._domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+        if self.power_state is not PowerState.PAUSED:
             self._domain.suspend()
 
     def resume(self) -> None:
-        """Continues."""
-        if self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+        """Continues; a guest that has put itself to sleep is woken."""
+        state = self._domain.state()[0]
+        if state == libvirt.VIR_DOMAIN_PAUSED:
             self._domain.resume()
+        elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
+            self._domain.pMWakeup(0)
 
     def screenshot(self) -> Screenshot:
         """A picture of the first screen."""
@@ -203,6 +262,11 @@ class Guest:
         ):
             with attempt:
                 self._domain.updateDeviceFlags(to_text(drive.build()), flags)
+
+    def close_tray(self, drive: DiskXml) -> None:
+        """Closes the tray of a running machine's drive, where its guest has opened it."""
+        if drive.tray_open and drive.alias:
+            self.monitor("blockdev-close-tray", id=drive.alias)
 
     def attach(self, disk: DiskXml, *, live: bool) -> None:
         """Adds a disk, to the running domain or to the definition."""

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from hawkfish.domain.machines import FirmwareSetup, MachineStamp, NestedVirtualisation, SecureBootKeys
 from hawkfish_libvirt.source_xml import Source, build_source, parse_source
-from hawkfish_libvirt.xml_tools import add, attribute, parse_text, to_text
+from hawkfish_libvirt.xml_tools import add, attribute, memory_kib, parse_text, to_text
 
 NAMESPACE = "https://hawkfish.dev/xmlns/libvirt/machine/1"
 PREFIX = "hawkfish"
@@ -60,6 +60,7 @@ class DiskXml:
 
     Attributes:
         removable: A USB stick. Without a medium it is no device of the machine: only our metadata know its place then.
+        tray_open: The guest has opened the drive, in which it sees no medium then.
     """
 
     target: str
@@ -75,6 +76,7 @@ class DiskXml:
     read_only: bool = False
     shareable: bool = False
     removable: bool = False
+    tray_open: bool = False
     boot_order: int | None = None
     alias: str | None = None
     address: Address = ()
@@ -132,6 +134,7 @@ class DiskXml:
             read_only=element.find("readonly") is not None,
             shareable=element.find("shareable") is not None,
             removable=attribute(element, "target", "removable") == "on",
+            tray_open=attribute(element, "target", "tray") == "open",
             alias=alias,
             boot_order=_parse_boot_order(element),
             address=_parse_address(element),
@@ -267,7 +270,7 @@ class CpuXml:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineXml:
-    """A whole `<domain>`."""
+    """A whole `<domain>`; `number` is libvirt's of its run, which only the XML of a running one has."""
 
     id: UUID
     name: str
@@ -286,6 +289,7 @@ class MachineXml:
     serial: bool = False
     serial_log: str | None = None
     random: bool = False
+    number: int | None = None
 
     @property
     def devices(self) -> tuple[DiskXml | InterfaceXml, ...]:
@@ -384,7 +388,7 @@ class MachineXml:
             id=UUID(root.findtext("uuid", "")),
             name=root.findtext("name", ""),
             vcpus=int(root.findtext("vcpu", "1")),
-            memory_kib=_memory_kib(root.find("memory")),
+            memory_kib=memory_kib(root.find("memory")),
             virt_type=root.get("type", ""),
             architecture=(system_type.get("arch") if system_type is not None else None) or "",
             machine_type=(system_type.get("machine") if system_type is not None else None) or "",
@@ -398,6 +402,7 @@ class MachineXml:
             serial=root.find("devices/serial") is not None,
             serial_log=serial_log,
             random=root.find("devices/rng") is not None,
+            number=int(root.get("id", "")) if root.get("id") else None,
         )
 
 
@@ -572,15 +577,6 @@ def _parse_boot_order(element: ET.Element) -> int | None:
 def _parse_address(element: ET.Element) -> Address:
     address = element.find("address")
     return tuple(sorted(address.attrib.items())) if address is not None else ()
-
-
-_UNITS = {"b": 1 / 1024, "bytes": 1 / 1024, "KiB": 1, "k": 1, "MiB": 1024, "M": 1024, "GiB": 1024**2, "G": 1024**2}
-
-
-def _memory_kib(element: ET.Element | None) -> int:
-    if element is None:
-        return 0
-    return int(int(element.text or "0") * _UNITS.get(element.get("unit", "KiB"), 1))
 
 
 def _parse_firmware(root: ET.Element) -> FirmwareXml:

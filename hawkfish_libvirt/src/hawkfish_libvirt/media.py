@@ -25,13 +25,18 @@ def change_medium(guest: Guest, drive_id: str, medium: ConnectionInfo | None) ->
     definition = guest.definition()
     place = _find_drive(definition, drive_id)
     if guest.is_active:  # first, because QEMU opens the medium and may refuse it
-        live = guest.live()
-        # A machine that was started before its definition got the place of a stick takes one all the same.
-        drive = _place_of_stick(live, place) if place.removable else _find_drive(live, drive_id)
-        _change(guest, drive, source, live=True)
-        if place.removable:
-            _restore_order(guest, live)
+        with guest.while_running():
+            _change_in_run(guest, place, source)
     _change(guest, place, source, live=False)
+
+
+def _change_in_run(guest: Guest, place: DiskXml, source: Source | None) -> None:
+    live = guest.live()
+    # A machine that was started before its definition got the place of a stick takes one all the same.
+    drive = _place_of_stick(live, place) if place.removable else _find_drive(live, place.id or place.target)
+    _change(guest, drive, source, live=True)
+    if place.removable:
+        _restore_order(guest, live)
 
 
 def _place_of_stick(machine: MachineXml, place: DiskXml) -> DiskXml:
@@ -41,6 +46,7 @@ def _place_of_stick(machine: MachineXml, place: DiskXml) -> DiskXml:
 
 def _change(guest: Guest, drive: DiskXml, source: Source | None, *, live: bool) -> None:
     if drive.source == source:
+        guest.close_tray(drive)
         return
     if not drive.removable:
         guest.update_drive(replace(drive, source=source), live=live)

@@ -27,3 +27,13 @@ def parse_text(text: str) -> ET.Element:
 def to_text(element: ET.Element) -> str:
     """The XML text of an element."""
     return ET.tostring(element, encoding="unicode")
+
+
+_UNITS = {"b": 1 / 1024, "bytes": 1 / 1024, "KiB": 1, "k": 1, "MiB": 1024, "M": 1024, "GiB": 1024**2, "G": 1024**2}
+
+
+def memory_kib(element: ET.Element | None) -> int:
+    """What a `<memory>` element says, in KiB."""
+    if element is None:
+        return 0
+    return int(int(element.text or "0") * _UNITS.get(element.get("unit", "KiB"), 1))
