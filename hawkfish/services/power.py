@@ -316,9 +316,15 @@ class PowerTasks:
         return {"run_id": machine.run_id}
 
     def _power_on(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
-        machine = driver.find_machine(system.id)
-        if machine is None:
-            raise machine_gone(system, "start")
+        machine = self._settled(ctx, system, driver, "start")
+        if machine.power_state is PowerState.POWERING_OFF:
+            raise BackendTimeout(
+                f"The machine of {system.name} has been on its way out for {self._graceful_seconds} s and was not started; use "
+                "ForceOff, then try again.",
+                operation="start",
+                host=system.host_name,
+                seconds=self._graceful_seconds,
+            )
         boot = self._accepted_boot(ctx)
         ran_before, now = machine.run_id, machine
         if machine.power_state is PowerState.OFF:
@@ -343,41 +349,57 @@ class PowerTasks:
         is_this_start = looked is None or ran_before is None or ran_before != looked["run_id"]
         return Acted(boot=boot if is_this_start else None, machine=now)
 
+    def _settled(self, ctx: StepContext, system: System, driver: ComputeDriver, operation: str) -> MachineObservation:
+        """The machine. One whose guest has halted is waited for until it is off: it neither is started nor would a reset keep it."""
+        end = time.monotonic() + self._graceful_seconds
+        while True:
+            machine = driver.find_machine(system.id)
+            if machine is None:
+                raise machine_gone(system, operation)
+            if machine.power_state is not PowerState.POWERING_OFF or time.monotonic() >= end:
+                return machine
+            ctx.sleep(POLL_SECONDS)
+
     def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
-        machine = driver.find_machine(system.id)
-        if machine is None:
-            raise machine_gone(system, "restart")
+        machine = self._settled(ctx, system, driver, "restart")
         reset_type = ResetType(ctx.arguments["reset_type"])
         boot = self._accepted_boot(ctx)
         looked = ctx.results.get("look")
         if looked is not None and machine.run_id not in {None, looked["run_id"]}:
             # It has restarted already, before its worker died; what may be left to do is the end of that start.
             return Acted(boot=boot, machine=start_machine(driver, system, boot))
+        # With an override pending, or other firmware, a plain reset is not enough: both are read at a start.
+        plain = (
+            boot.enabled is BootOverrideEnabled.DISABLED
+            and reset_type not in {ResetType.POWER_CYCLE, ResetType.GRACEFUL_RESTART}
+            and is_defined_as(system, machine)
+        )
+        if plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
+            if self._has_reset(system, driver, driver.reset_machine):
+                return Acted()
+            machine = self._settled(ctx, system, driver, "restart")
         if machine.power_state is not PowerState.OFF:
-            plain = (
-                boot.enabled is BootOverrideEnabled.DISABLED
-                and reset_type is not ResetType.POWER_CYCLE
-                and is_defined_as(system, machine)
-            )
             if reset_type is ResetType.GRACEFUL_RESTART:
                 self._shut_down(ctx, system, driver)
-            elif plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
-                driver.reset_machine(system.id)
-                return Acted()
             else:
-                # With an override pending, or other firmware, a plain reset is not enough: both are read at a start.
                 driver.power_off_machine(system.id)
-            machine = driver.find_machine(system.id)
+            machine = self._settled(ctx, system, driver, "restart")
         ctx.check()
         self._define(ctx, system, driver, machine)
         return Acted(boot=boot, machine=start_machine(driver, system, boot))
 
-    def _define(
-        self, ctx: StepContext, system: System, driver: ComputeDriver, machine: MachineObservation | None
-    ) -> None:
+    def _has_reset(self, system: System, driver: ComputeDriver, reset: Callable[[UUID], None]) -> bool:
+        """Resets a running machine. False if its guest has gone off in this moment, which a reset does not take back."""
+        try:
+            reset(system.id)
+        except Conflict:
+            if not self._goes_off(system, driver):
+                raise
+            return False
+        return not self._goes_off(system, driver)
+
+    def _define(self, ctx: StepContext, system: System, driver: ComputeDriver, machine: MachineObservation) -> None:
         """Lets a machine that is off follow what was accepted before this start."""
-        if machine is None:
-            raise machine_gone(system, "start")
         stamp = MachineStamp(installation_id=self._installation_id, task_id=ctx.task_id, epoch=ctx.epoch)
         define_for_start(driver, self._drivers, system, machine, stamp)
 
@@ -418,12 +440,12 @@ class PowerTasks:
         try:
             driver.request_shutdown(system.id)
         except HawkFishError:
-            if not self._is_off(system, driver):  # else it went off in this moment, as it should
+            if not self._goes_off(system, driver):  # else it went off in this moment, as it should
                 raise
 
-    def _is_off(self, system: System, driver: ComputeDriver) -> bool:
+    def _goes_off(self, system: System, driver: ComputeDriver) -> bool:
         machine = driver.find_machine(system.id)
-        return machine is None or machine.power_state is PowerState.OFF
+        return machine is None or machine.power_state in {PowerState.OFF, PowerState.POWERING_OFF}
 
     def _force_off(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         driver.power_off_machine(system.id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.builtin.simulated.driver import SimulatedDriver
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import ComputeCapability
 from hawkfish.domain.machines import BootDevice, PowerState
@@ -190,6 +193,76 @@ def test_a_guest_that_goes_off_while_it_is_asked_has_shut_down(installation):
     assert installation.get(system).power_state is OFF
 
 
+# --- a guest that goes off by itself ---------------------------------------------------------------------------------
+
+
+def halt(system, monkeypatch, looks=2):
+    """Has the guest have halted: so many looks still find the machine, on its way out."""
+    find, left = SimulatedDriver.find_machine, [PowerState.POWERING_OFF] * looks
+
+    def look(driver, machine_id):
+        if machine_id != system.id:
+            return find(driver, machine_id)
+        if left:
+            return replace(find(driver, machine_id), power_state=left.pop())
+        monkeypatch.setattr(SimulatedDriver, "find_machine", find)
+        driver.power_off_machine(system.id)
+        return find(driver, machine_id)
+
+    monkeypatch.setattr(SimulatedDriver, "find_machine", look)
+
+
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
+def test_a_machine_on_its_way_out_is_started_once_it_is_off(installation, monkeypatch, reset_type):
+    system = in_state(installation, ON)
+    halt(system, monkeypatch, looks=3)
+    installation.done(installation.reset(system, reset_type))
+    now = installation.get(system)
+    assert (now.power_state, installation.machine(system).power_state) == (ON, ON)
+    assert now.run_id != system.run_id
+
+
+def test_a_machine_that_stays_on_its_way_out_is_not_called_started(tmp_path, sqlite_url, monkeypatch):
+    with open_installation(tmp_path, sqlite_url, graceful_timeout=1) as installation:
+        host = installation.host()
+        system = installation.start(installation.create(host=host.name))
+        halt(system, monkeypatch, looks=100)
+        error = installation.failed(installation.reset(system, ResetType.ON))
+        assert isinstance(error, BackendTimeout)
+        assert "ForceOff" in error.message
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_machine_that_goes_off_as_it_is_reset_is_started(installation, monkeypatch, before):
+    """Before the reset, which is refused then; or right behind, so that it is lost."""
+    system = in_state(installation, ON)
+    reset = SimulatedDriver.reset_machine
+
+    def go_off(driver, machine_id):
+        monkeypatch.setattr(SimulatedDriver, "reset_machine", reset)
+        halt(system, monkeypatch)
+        if before:
+            raise Conflict("It is off.")
+        reset(driver, machine_id)
+
+    monkeypatch.setattr(SimulatedDriver, "reset_machine", go_off)
+    installation.done(installation.reset(system, ResetType.FORCE_RESTART))
+    now = installation.get(system)
+    assert (now.power_state, now.run_id != system.run_id) == (ON, True)
+
+
+def test_a_guest_that_has_halted_before_it_is_asked_has_shut_down(installation, monkeypatch):
+    system = in_state(installation, ON)
+
+    def refuse(_driver, _machine_id):
+        halt(system, monkeypatch)
+        raise Conflict("It is not running.")
+
+    monkeypatch.setattr(SimulatedDriver, "request_shutdown", refuse)
+    installation.done(installation.reset(system, ResetType.GRACEFUL_SHUTDOWN))
+    assert installation.get(system).power_state is OFF
+
+
 # --- what is shown meanwhile -----------------------------------------------------------------------------------------
 
 
@@ -339,7 +412,7 @@ def test_a_system_that_is_being_deleted_is_not_reset(installation):
 # --- boot overrides --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART, ResetType.GRACEFUL_RESTART])
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
 def test_an_override_once_is_used_by_one_start(installation, reset_type):
     before = OFF if reset_type is ResetType.ON else ON
     system = in_state(installation, before)
