@@ -15,11 +15,13 @@ import structlog
 from hawkfish import metrics
 from hawkfish.db import Database, UnitOfWork
 from hawkfish.domain.hosts import Host, HostFacts, HostState
-from hawkfish.domain.machines import MachineEventKind, MachineObservation
+from hawkfish.domain.machines import MachineEventKind, MachineObservation, PowerState
 from hawkfish.domain.systems import Sight, System
+from hawkfish.domain.tasks import TaskState
 from hawkfish.errors import BackendTimeout, HawkFishError, HostUnavailable
 from hawkfish.plugins.compute import offered_capabilities
 from hawkfish.services.drivers import DriverPool
+from hawkfish.services.media_order import RAISES_POWER
 
 log = structlog.get_logger("hawkfish.observation")
 
@@ -121,7 +123,8 @@ class Observer:
             if uow.hosts.set_state(host.id, HostState.UP):
                 log.info("host answers", host=host.name)
             for system, machine in news:
-                uow.systems.observe(system, machine)
+                if not _is_within_start(uow, system, machine):
+                    uow.systems.observe(system, machine)
 
     def machines(self, host_id: UUID, reported: Mapping[UUID, Collection[MachineEventKind]]) -> bool:
         """Looks at machines of which something was reported; again at those whose records changed while they were looked at.
@@ -162,7 +165,11 @@ class Observer:
     def _observe(self, uow: UnitOfWork, *, news: Sequence[tuple[System, MachineObservation | None]]) -> set[UUID]:
         """Records what was seen; gives the systems that were changed meanwhile."""
         self._require(uow)
-        return {system.id for system, machine in news if not uow.systems.observe(system, machine)}
+        return {
+            system.id
+            for system, machine in news
+            if not _is_within_start(uow, system, machine) and not uow.systems.observe(system, machine)
+        }
 
     def lost(self, host_id: UUID, reason: str) -> None:
         """Records that a host does not answer: first Suspect, and Down if that lasts. Its machines may well run on."""
@@ -209,3 +216,14 @@ def _is_news(system: System | Sight, machine: MachineObservation | None) -> bool
         return False
     seen = (machine.power_state, machine.run_id, machine.facts)
     return (system.power_state, system.run_id, system.observed) != seen
+
+
+def _is_within_start(uow: UnitOfWork, system: System, machine: MachineObservation | None) -> bool:
+    """Whether a machine that stands still does so in the middle of a start, whose task records what comes of it.
+
+    Who waits for the word that a system was powered on must not be told instead that it was paused, and goes on.
+    """
+    if machine is None or machine.power_state is not PowerState.PAUSED:
+        return False
+    starts = uow.tasks.ahead([f"system:{system.id}"], RAISES_POWER)
+    return any(task.state is TaskState.RUNNING for task in starts)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from hawkfish.builtin.simulated.control import FaultKind
+from hawkfish.builtin.simulated.driver import SimulatedDriver
 from hawkfish.db.repositories.systems import SystemRepository
 from hawkfish.domain.accounts import SYSTEM_ACTOR
 from hawkfish.domain.hosts import Host, HostState
@@ -284,3 +285,27 @@ def test_a_clock_that_is_set_makes_no_silent_host_down(database, monkeypatch):
     assert state_after(5, 24 * HOUR) is HostState.SUSPECT
     assert state_after(4, -48 * HOUR) is HostState.SUSPECT
     assert state_after(2, -HOUR) is HostState.DOWN, "and a clock that was set back does not keep it Suspect"
+
+
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.POWER_CYCLE])
+def test_a_start_is_told_as_one_though_the_machine_stands_still_within_it(installation, monkeypatch, reset_type):
+    """Some drivers let processors run only when all else of a start is done, and a sweep may come at any moment."""
+    application = installation.application
+    system = installation.create()
+    start = SimulatedDriver.start_machine
+
+    def stand_still(driver, machine_id, options=None):
+        start(driver, machine_id, options)
+        if machine_id == system.id:
+            driver.pause_machine(machine_id)
+            Observer(application.database, application.drivers).sweep(system.host_id)
+            driver.resume_machine(machine_id)
+        return driver.find_machine(machine_id)
+
+    monkeypatch.setattr(SimulatedDriver, "start_machine", stand_still)
+    installation.done(installation.reset(system, reset_type))
+    with application.database.read() as uow:
+        events = uow.events.for_subject(f"system:{system.id}", limit=10)
+    told = [event.message_id.rpartition(".")[2] for event in events]
+    assert "ResourcePoweredOn" in told
+    assert "ResourcePaused" not in told
