@@ -45,6 +45,24 @@ def test_the_proof_fails_for_a_guest_that_executes_nothing(driver, libvirt_host,
     assert driver.list_machines() is not None
 
 
+@pytest.mark.needs_libvirt
+def test_a_proof_does_not_mind_another_that_ends_meanwhile(driver, libvirt_host, monkeypatch):
+    upload, pools = driver.upload_volume, []
+
+    def another_ends(pool, *arguments):
+        monkeypatch.setattr(driver, "upload_volume", upload)
+        driver.remove_pool(pool)
+        pools.append(pool)
+        upload(pool, *arguments)
+
+    monkeypatch.setattr(driver, "upload_volume", another_ends)
+    monkeypatch.setattr(kvm_proof, "_run_guest", lambda *_: driver.remove_pool(*pools))
+    folder = PurePosixPath(libvirt_host.data / "shared")
+    assert kvm_proof.prove(driver._host, driver, folder, "qemu", "maximum") is None
+    assert [file for file in Path(folder).rglob("*") if file.is_file()] == []
+    assert "hawkfish-probe" not in libvirt_host.virsh("pool-list", "--all", "--name")
+
+
 def test_the_boot_sector_is_one():
     sector = kvm_proof.boot_sector()
     assert (len(sector), sector[-2:]) == (512, b"\x55\xaa")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from hawkfish_libvirt.machine_xml import DiskXml, MachineXml
 
 _ANSWERS = {MachineEventKind.DEVICE_REMOVED, MachineEventKind.DEVICE_REMOVAL_FAILED}
 _ENDS = {MachineEventKind.STOPPED, MachineEventKind.CRASHED}
+
+_ASK_AGAIN_SECONDS = 5.0
+"""A guest that is still booting never hears of what it was asked."""
 
 
 def attach_disk(guest: Guest, disk: DiskSpec) -> None:
@@ -42,7 +46,7 @@ def _attach_in_run(guest: Guest, disk: DiskXml) -> None:
 
 
 def detach_disk(host: LibvirtHost, machine_id: UUID, disk_id: str, timeout: float) -> None:
-    """Asks the guest to let go and waits for libvirt's event; the definition follows only when it has, or runs no more.
+    """Asks the guest to let go until libvirt says that it has; the definition follows only then, or when it runs no more.
 
     Raises:
         BackendTimeout: The guest did not release it; the machine keeps the disk.
@@ -64,8 +68,11 @@ def detach_disk(host: LibvirtHost, machine_id: UUID, disk_id: str, timeout: floa
 
     unsubscribe = host.events.subscribe(listen)
     try:
-        if host.machine("Detaching a disk", machine_id, ask):
-            answered.wait(timeout)
+        end = time.monotonic() + timeout
+        while host.machine("Detaching a disk", machine_id, ask):
+            left = max(0.0, end - time.monotonic())
+            if answered.wait(min(left, _ASK_AGAIN_SECONDS)) or left <= _ASK_AGAIN_SECONDS:
+                break
     finally:
         unsubscribe()
     if not host.machine("Detaching a disk", machine_id, lambda guest: _forget(guest, disk_id)):

@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 _WORD = b"HAWKFISH "
 _SECONDS = 8.0
 _DISK_BYTES = 2**20  # SeaBIOS finds no disk of one sector
+_POOL_ATTEMPTS = 3
+"""Another worker may be at the end of a proof of its own, and take away the pool that all of an installation share."""
 
 
 def boot_sector() -> bytes:
@@ -62,17 +64,32 @@ def prove(
         target=folder / "probe" / host.installation_id[:8],
     )
     try:
-        storage.define_pool(pool)
-        storage.start_pool(pool.name)
-        sector = boot_sector()
-        storage.create_volume(pool.name, VolumeSpec(name=name, capacity_bytes=_DISK_BYTES, format=VolumeFormat.RAW))
-        storage.upload_volume(pool.name, name, io.BytesIO(sector), len(sector))
+        _in_pool(storage, pool, lambda: _write_disk(storage, pool, name))
         text = _guest_xml(name, str(pool.target / name), virt_type, cpu_mode)
         return _run_guest(host, name, text)
     except HawkFishError as error:
         return f"a test guest could not be started: {_short(str(error.data.get('reason', error.message)))}"
     finally:
-        _clean_up(host, storage, pool.name, name)
+        _clean_up(host, storage, pool, name)
+
+
+def _write_disk(storage: LibvirtStorage, pool: PoolDefinition, name: str) -> None:
+    sector = boot_sector()
+    storage.create_volume(pool.name, VolumeSpec(name=name, capacity_bytes=_DISK_BYTES, format=VolumeFormat.RAW))
+    storage.upload_volume(pool.name, name, io.BytesIO(sector), len(sector))
+
+
+def _in_pool(storage: LibvirtStorage, pool: PoolDefinition, act: Callable[[], None]) -> None:
+    for left in reversed(range(_POOL_ATTEMPTS)):
+        try:
+            storage.define_pool(pool)
+            storage.start_pool(pool.name)
+            act()
+        except HawkFishError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def _short(reason: str) -> str:
@@ -108,7 +125,7 @@ def _run_guest(host: LibvirtHost, name: str, text: str) -> str | None:
     return None if ran else "a test guest started and stopped before it executed anything"
 
 
-def _clean_up(host: LibvirtHost, storage: LibvirtStorage, pool: str, name: str) -> None:
+def _clean_up(host: LibvirtHost, storage: LibvirtStorage, pool: PoolDefinition, name: str) -> None:
     def destroy(raw: libvirt.virConnect) -> None:
         try:
             raw.lookupByName(name).destroy()
@@ -118,8 +135,8 @@ def _clean_up(host: LibvirtHost, storage: LibvirtStorage, pool: str, name: str) 
 
     steps: tuple[Callable[[], None], ...] = (
         lambda: host.power.call("Ending a test guest", destroy, host.timeout),
-        lambda: storage.delete_volume(pool, name),
-        lambda: storage.remove_pool(pool),
+        lambda: _in_pool(storage, pool, lambda: storage.delete_volume(pool.name, name)),
+        lambda: storage.remove_pool(pool.name),
     )
     for step in steps:
         try:
