@@ -293,10 +293,16 @@ def serve() -> None:
 
 
 def _fork(request: dict[str, Any]) -> int:
+    told, tell = os.pipe()
     pid = os.fork()
     if pid:
         report("forked", pid=pid)
+        os.close(told)
+        os.close(tell)
         return pid
+    os.close(tell)
+    os.read(told, 1)  # ends once the parent has told of it: all else that is told of this process comes after
+    os.close(told)
     status = 1
     try:
         signal.set_wakeup_fd(-1)

@@ -113,6 +113,9 @@ class Crew:
             said = json.loads(line)
             with self._news:
                 if said["report"] == "forked":
+                    # The numbers of processes come round; what is known is of one that had this number before.
+                    self._ready.discard(said["pid"])
+                    self._ended.pop(said["pid"], None)
                     self._forked.put(said["pid"])
                 elif said["report"] == "ready":
                     self._ready.add(said["pid"])
