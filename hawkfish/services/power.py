@@ -310,10 +310,7 @@ class PowerTasks:
     def _look(self, ctx: StepContext) -> dict[str, Any]:
         """Remembers the run before the start: whoever goes on after a crash can tell whether the start has happened."""
         system, host = self._read(ctx)
-        machine = self._drivers.driver(host).find_machine(system.id)
-        if machine is None:
-            raise machine_gone(system, "start")
-        return {"run_id": machine.run_id}
+        return {"run_id": _found(self._drivers.driver(host), system, "start").run_id}
 
     def _power_on(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
         machine = self._settled(ctx, system, driver, "start")
@@ -350,18 +347,16 @@ class PowerTasks:
         return Acted(boot=boot if is_this_start else None, machine=now)
 
     def _settled(self, ctx: StepContext, system: System, driver: ComputeDriver, operation: str) -> MachineObservation:
-        """The machine. One whose guest has halted is waited for until it is off: it neither is started nor would a reset keep it."""
+        """The machine. One whose guest has halted is waited for until it is off, since it cannot be started before."""
         end = time.monotonic() + self._graceful_seconds
         while True:
-            machine = driver.find_machine(system.id)
-            if machine is None:
-                raise machine_gone(system, operation)
+            machine = _found(driver, system, operation)
             if machine.power_state is not PowerState.POWERING_OFF or time.monotonic() >= end:
                 return machine
             ctx.sleep(POLL_SECONDS)
 
     def _restart(self, ctx: StepContext, system: System, driver: ComputeDriver) -> Acted:
-        machine = self._settled(ctx, system, driver, "restart")
+        machine = _found(driver, system, "restart")
         reset_type = ResetType(ctx.arguments["reset_type"])
         boot = self._accepted_boot(ctx)
         looked = ctx.results.get("look")
@@ -377,7 +372,6 @@ class PowerTasks:
         if plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
             if self._has_reset(system, driver, driver.reset_machine):
                 return Acted()
-            machine = self._settled(ctx, system, driver, "restart")
         if machine.power_state is not PowerState.OFF:
             if reset_type is ResetType.GRACEFUL_RESTART:
                 self._shut_down(ctx, system, driver)
@@ -490,6 +484,13 @@ def _must_know_its_run(task: Task) -> bool:
 def _is_taken_over(ctx: StepContext) -> bool:
     """Whether another worker may have begun this step."""
     return ctx.epoch > 1
+
+
+def _found(driver: ComputeDriver, system: System, operation: str) -> MachineObservation:
+    machine = driver.find_machine(system.id)
+    if machine is None:
+        raise machine_gone(system, operation)
+    return machine
 
 
 def machine_gone(system: System, operation: str) -> MachineNotFound:

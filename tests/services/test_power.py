@@ -412,7 +412,7 @@ def test_a_system_that_is_being_deleted_is_not_reset(installation):
 # --- boot overrides --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])
+@pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART, ResetType.GRACEFUL_RESTART])
 def test_an_override_once_is_used_by_one_start(installation, reset_type):
     before = OFF if reset_type is ResetType.ON else ON
     system = in_state(installation, before)
