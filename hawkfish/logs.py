@@ -16,7 +16,7 @@ import structlog
 from hawkfish.locks import native_locks
 
 HIDDEN = "(hidden)"
-_KNOWN = "_known"
+_HEAD = frozenset({"timestamp", "level", "event", "logger"})
 _QUOTED = re.compile(r"[ ='\"]")
 
 _SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|authorization|cookie|private_?key|credential")
@@ -70,40 +70,52 @@ def write_known(logger: logging.Logger, event: str, fields: Mapping[str, Any]) -
         event: What happened.
         fields: What is to be told, nothing nested; texts that a stranger chose have been through `hide_in_text`.
     """
-    if logger.isEnabledFor(logging.INFO):
-        # Past `logger.info`, which looks for the line of code that calls it.
-        record = logging.LogRecord(logger.name, logging.INFO, "", 0, event, None, None)
-        record.__dict__.update(fields, **{_KNOWN: fields})
-        logger.handle(record)
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    handlers = logging.root.handlers
+    if len(handlers) == 1 and isinstance(handlers[0], _Handler) and handlers[0].short is not None:
+        handlers[0].write(handlers[0].short, logger.name, event, fields)
+    else:  # somebody else listens, or people are to read it in colours
+        logger.info(event, extra=dict(fields))
 
 
-class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """structlog's, with a short way for lines of `write_known` that look the same."""
+class _Handler(logging.StreamHandler[TextIO]):
+    """The library's, with a short way for lines of `write_known` that look the same.
 
-    def __init__(self, short: Callable[[Mapping[str, Any]], str] | None, **options: Any) -> None:
-        super().__init__(**options)
-        self._short = short
+    Args:
+        stream: Where to.
+        short: Makes such a line; None where the short way cannot.
+    """
 
-    def format(self, record: logging.LogRecord) -> str:
-        known = record.__dict__.pop(_KNOWN, None)
-        if known is None or self._short is None:
-            return super().format(record)
-        return self._short(
-            {
-                **known,
-                "event": record.msg,
-                "logger": record.name,
-                "level": record.levelname.lower(),
-                "timestamp": f"{datetime.now(UTC).isoformat()[:-6]}Z",
-            }
-        )
+    def __init__(self, stream: TextIO, short: Callable[[Mapping[str, Any]], str] | None) -> None:
+        super().__init__(stream)
+        self.short = short
+
+    def write(
+        self, short: Callable[[Mapping[str, Any]], str], name: str, event: str, fields: Mapping[str, Any]
+    ) -> None:
+        """Writes one line of `info`."""
+        timestamp = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+        line = short({**fields, "event": event, "logger": name, "level": "info", "timestamp": timestamp})
+        self.acquire()
+        try:
+            self.stream.write(line + self.terminator)
+            self.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads the logs any more, which is no fault of the request
+        finally:
+            self.release()
 
 
 def _as_text(line: Mapping[str, Any]) -> str:
     """A line as the console's renderer writes it without colours."""
-    fields = dict(line)
-    head = f"{fields.pop('timestamp')} [{fields.pop('level'):<9}] {fields.pop('event')} [{fields.pop('logger')}]"
-    return " ".join([head, *(f"{name}={_value(fields[name])}" for name in sorted(fields))])
+    head = f"{line['timestamp']} [{line['level']:<9}] {line['event']} [{line['logger']}]"
+    return " ".join([head, *[f"{name}={_value(line[name])}" for name in _after_head(tuple(line))]])
+
+
+@lru_cache(maxsize=64)
+def _after_head(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if name not in _HEAD))
 
 
 def _value(value: object) -> str:
@@ -139,10 +151,9 @@ def configure(*, log_format: str = "console", level: str = "info", stream: TextI
             structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0),
         ]
     with native_locks():  # requests log from greenlets, and what they ask of the database from real threads
-        handler = logging.StreamHandler(stream)
+        handler = _Handler(stream, short)
     handler.setFormatter(
-        _Formatter(
-            short,
+        structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )

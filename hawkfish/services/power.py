@@ -369,9 +369,8 @@ class PowerTasks:
             and reset_type not in {ResetType.POWER_CYCLE, ResetType.GRACEFUL_RESTART}
             and is_defined_as(system, machine)
         )
-        if plain and isinstance(driver, SupportsReset) and machine.power_state is PowerState.ON:
-            if self._has_reset(system, driver, driver.reset_machine):
-                return Acted()
+        if plain and machine.power_state is PowerState.ON and self._has_reset(system, driver):
+            return Acted()
         if machine.power_state is not PowerState.OFF:
             if reset_type is ResetType.GRACEFUL_RESTART:
                 self._shut_down(ctx, system, driver)
@@ -382,10 +381,12 @@ class PowerTasks:
         self._define(ctx, system, driver, machine)
         return Acted(boot=boot, machine=start_machine(driver, system, boot))
 
-    def _has_reset(self, system: System, driver: ComputeDriver, reset: Callable[[UUID], None]) -> bool:
-        """Resets a running machine. False if its guest has gone off in this moment, which a reset does not take back."""
+    def _has_reset(self, system: System, driver: ComputeDriver) -> bool:
+        """Resets a running machine. False if that cannot be done, or its guest has gone off in this moment: a reset is no start."""
+        if not isinstance(driver, SupportsReset):
+            return False
         try:
-            reset(system.id)
+            driver.reset_machine(system.id)
         except Conflict:
             if not self._goes_off(system, driver):
                 raise
