@@ -229,10 +229,10 @@ class MediaService:
         system_id: UUID,
         drive_id: str,
         *,
-        verify_certificate: bool,
+        verify_certificate: bool | None,
         expected_version: int | None = None,
     ) -> None:
-        """Says whether servers of images that are inserted from now on have to prove who they are.
+        """Says whether servers of images that are inserted from now on have to prove who they are; with None it stays as it is.
 
         Raises:
             NotFound: There is no such system, or it has no such drive.
@@ -240,6 +240,8 @@ class MediaService:
             PreconditionFailed: The drive has another version by now.
         """
         self._access.authorize(actor, "media.update", subject_of(system_id))
+        if verify_certificate is None:
+            return
 
         def write(uow: UnitOfWork) -> None:
             uow.serialize_on([line_of_media(system_id)])

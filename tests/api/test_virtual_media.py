@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from uuid import uuid4
 
 import pytest
 
-from tests.api.installation import Api
+from tests.api.installation import PASSWORD, Api
 from tests.support.file_server import FileServer, Plan
 from tests.support.iso import iso
 
@@ -45,6 +46,15 @@ def test_the_drive_is_found_from_the_system_and_from_its_manager(api: Api, syste
         assert (cd["MediaTypes"], usb["MediaTypes"]) == (["CD", "DVD"], ["USBStick"])
         shown = usb
         assert (shown["Image"], shown["Inserted"], shown["ConnectedVia"]) == (None, False, "NotConnected")
+
+
+@pytest.mark.parametrize("body", [{"Password": None}, {"VerifyCertificate": False}, {"Image": None}])
+def test_who_only_reads_is_refused_even_what_would_change_nothing(api: Api, drive: str, body: dict) -> None:
+    name = f"r{uuid4().hex[:8]}"
+    api.post("/redfish/v1/AccountService/Accounts", {"UserName": name, "Password": PASSWORD, "RoleId": "ReadOnly"})
+    reader = api.login(name, PASSWORD)
+    assert reader.get(drive).status_code == 200
+    assert reader.patch(drive, body).status_code == 403
 
 
 def test_an_image_goes_in_and_comes_out(api: Api, server: FileServer, drive: str) -> None:

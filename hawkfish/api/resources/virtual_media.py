@@ -109,7 +109,8 @@ class VirtualMediaResource(MediaPart):
         system = self.find(req, system_id)
         version = expected_version(req, self.show(req, system, drive_id))
         actor, media = req.context.actor, self.application.media
-        if change.verify_certificate is not None and change.request is None:
+        # Also who asks for nothing, such as with Password null, must have the right to ask.
+        if change.request is None and (change.verify_certificate is not None or not change.eject):
             verify = change.verify_certificate
             options: dict[str, Any] = {"verify_certificate": verify, "expected_version": version}
             offload(media.update, actor, system.id, drive_id, **options)
