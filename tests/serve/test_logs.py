@@ -88,3 +88,17 @@ def test_the_short_way_heeds_the_level(stream):
     configure(level="warning", stream=stream)
     write_known(logging.getLogger("hawkfish.api"), "request", {"path": "/"})
     assert not stream.getvalue()
+
+
+def test_the_short_way_fails_no_request_where_nobody_reads_the_logs(stream):
+    configure(stream=stream)
+    stream.close()
+    write_known(logging.getLogger("hawkfish.api"), "request", {"path": "/"})
+
+
+def test_another_handler_hears_what_the_short_way_would_write(stream, caplog):
+    configure(stream=stream)
+    logging.getLogger().addHandler(caplog.handler)
+    write_known(logging.getLogger("hawkfish.api"), "request", {"path": "/here"})
+    assert [(record.message, record.path) for record in caplog.records] == [("request", "/here")]
+    assert "path=/here" in stream.getvalue()

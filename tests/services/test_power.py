@@ -210,6 +210,21 @@ def halt(system, monkeypatch, looks=2):
         return find(driver, machine_id)
 
     monkeypatch.setattr(SimulatedDriver, "find_machine", look)
+    return left
+
+
+def test_force_restart_ends_a_machine_that_stays_on_its_way_out(installation, monkeypatch):
+    system = in_state(installation, ON)
+    left, power_off = halt(system, monkeypatch, looks=100_000), SimulatedDriver.power_off_machine
+
+    def cut(driver, machine_id):
+        left.clear()
+        power_off(driver, machine_id)
+
+    monkeypatch.setattr(SimulatedDriver, "power_off_machine", cut)
+    installation.done(installation.reset(system, ResetType.FORCE_RESTART))
+    now = installation.get(system)
+    assert (now.power_state, now.run_id != system.run_id) == (ON, True)
 
 
 @pytest.mark.parametrize("reset_type", [ResetType.ON, ResetType.FORCE_RESTART])

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from xml.etree import ElementTree as ET
 
 import libvirt
+import tenacity
 
 from hawkfish.domain.storage import PoolDefinition, PoolKind, VolumeFormat, VolumeSpec
 from hawkfish.errors import BackendTimeout, HawkFishError, MachineNotFound
@@ -80,16 +81,15 @@ def _write_disk(storage: LibvirtStorage, pool: PoolDefinition, name: str) -> Non
 
 
 def _in_pool(storage: LibvirtStorage, pool: PoolDefinition, act: Callable[[], None]) -> None:
-    for left in reversed(range(_POOL_ATTEMPTS)):
-        try:
+    for attempt in tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(HawkFishError),
+        stop=tenacity.stop_after_attempt(_POOL_ATTEMPTS),
+        reraise=True,
+    ):
+        with attempt:
             storage.define_pool(pool)
             storage.start_pool(pool.name)
             act()
-        except HawkFishError:
-            if not left:
-                raise
-        else:
-            return
 
 
 def _short(reason: str) -> str:
